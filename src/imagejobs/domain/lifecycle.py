@@ -1,0 +1,52 @@
+"""The transition table: which state may follow which, and by what verb.
+
+`queued` with a future `scheduled_at` is "waiting to retry"; `processing → uploading` is the edge of a job whose bytes are
+already staged; a failed job that a person retries keeps its id.
+"""
+
+from types import MappingProxyType
+
+from imagejobs.domain.jobs import FailureStage, JobStatus, Stage
+
+TRANSITIONS = MappingProxyType(
+    {
+        JobStatus.QUEUED: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELED}),
+        JobStatus.PROCESSING: frozenset(
+            {
+                JobStatus.GENERATING,
+                JobStatus.UPLOADING,
+                JobStatus.QUEUED,
+                JobStatus.FAILED,
+                JobStatus.CANCELED,
+            }
+        ),
+        JobStatus.GENERATING: frozenset({JobStatus.UPLOADING, JobStatus.QUEUED, JobStatus.FAILED, JobStatus.CANCELED}),
+        JobStatus.UPLOADING: frozenset({JobStatus.COMPLETED, JobStatus.QUEUED, JobStatus.FAILED}),
+        JobStatus.COMPLETED: frozenset[JobStatus](),
+        JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+        JobStatus.CANCELED: frozenset[JobStatus](),
+    }
+)
+
+FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED})
+RUNNING = frozenset({JobStatus.PROCESSING, JobStatus.GENERATING, JobStatus.UPLOADING})
+
+MAX_DEATHS = 3
+
+
+def sources(target: JobStatus) -> tuple[JobStatus, ...]:
+    """The states from which `target` may be entered; every guarded update names them."""
+    return tuple(source for source, targets in TRANSITIONS.items() if target in targets)
+
+
+def failure_stage(status: JobStatus, stage: Stage | None) -> FailureStage | None:
+    """Where a job that fails in `status`, its open attempt at `stage`, is said to have failed (A6)."""
+    match status:
+        case JobStatus.PROCESSING:
+            return FailureStage.PROCESSING
+        case JobStatus.GENERATING:
+            return FailureStage.GENERATING
+        case JobStatus.UPLOADING:
+            return FailureStage.PERSISTING if stage is Stage.STORED else FailureStage.UPLOADING
+        case _:
+            return None

@@ -1,0 +1,34 @@
+"""Money is integer micro-dollars everywhere inside; credits exist only at the edges."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+MICROS = 1_000_000
+_SIX_PLACES = Decimal("0.000001")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What one picture is expected to cost, and by which price list."""
+
+    micros: int
+    price_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one call did cost; `estimated` where the provider gave no figure of its own."""
+
+    micros: int
+    price_version: str
+    estimated: bool
+
+
+def to_credits(micros: int, micros_per_credit: int = MICROS) -> Decimal:
+    """Credits as numeric(12,6), rounded half to even (B6)."""
+    return (Decimal(micros) / Decimal(micros_per_credit)).quantize(_SIX_PLACES, ROUND_HALF_EVEN)
+
+
+def from_credits(credit: Decimal, micros_per_credit: int = MICROS) -> int:
+    """Micro-dollars for an amount of credits, rounded half to even."""
+    return int((credit * micros_per_credit).quantize(Decimal(1), ROUND_HALF_EVEN))
