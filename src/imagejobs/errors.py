@@ -4,7 +4,7 @@
     ├─ RequestError                      the caller must change something
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
     │  ├─ BodyTooLarge · UnsupportedMediaType
-    │  ├─ NotFound · InvalidTransition · IdempotencyKeyReused
+    │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
@@ -127,6 +127,12 @@ class NotFound(RequestError):
     """There is no such thing, or it is not the caller's: the two are not told apart."""
 
     reason = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The address exists, but not for this method."""
+
+    reason = "method_not_allowed"
 
 
 class InvalidTransition(RequestError):

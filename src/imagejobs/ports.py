@@ -3,6 +3,7 @@
 Engine, Clock and Probe have one implementation each in production; they are seams because tests steer by them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -126,8 +127,8 @@ class ProviderConfig:
     timeout_seconds: float | None = None
 
 
-ProviderFactory: TypeAlias = Callable[[ProviderConfig], Provider]
-"""What an entry point in the group `imagejobs.providers` names."""
+ProviderFactory: TypeAlias = Callable[[ProviderConfig], Provider | None]
+"""What an entry point in the group `imagejobs.providers` names; None where the configuration does not ask for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +170,14 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """The engine's token for one job: deliver it to a worker of `lane`, not before `delay_seconds`."""
+    """The engine's token for one job: deliver it to a worker of `lane`, not before `delay_seconds`.
+
+    `delivery_no` is the job row's counter when the message was made; the claim refuses every other number, so that a stale
+    message does no harm.
+    """
 
     job_id: UUID
+    delivery_no: int
     lane: str
     priority: int = 0
     delay_seconds: float = 0.0
@@ -181,25 +187,29 @@ class Engine(Protocol):
     """Delivers messages to workers; owns order, delay, concurrency, heartbeats and redelivery, and no truth."""
 
     async def enqueue(self, tx: Transaction, messages: Sequence[Message]) -> None:
-        """Deliver after the caller's transaction commits, or never if it does not."""
+        """Deliver after the caller's transaction commits, or never if it does not; a repeat changes nothing."""
         ...
 
-    async def withdraw(self, tx: Transaction, job_id: UUID) -> int:
-        """Remove the job's waiting messages in the caller's transaction; says how many."""
+    async def withdraw(self, tx: Transaction, job_id: UUID, delivery_no: int) -> None:
+        """Remove the waiting message, in the caller's transaction; one in a worker's hands stays."""
         ...
 
-    async def undelivered(self, tx: Transaction, job_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of `job_ids` that have a message, waiting or in a worker's hands."""
+    async def delivered(self, connection: Transaction, deliveries: Sequence[tuple[UUID, int]]) -> set[UUID]:
+        """The jobs among `deliveries` whose message is there, waiting or in a worker's hands."""
         ...
 
-    async def run(self, handle: Callable[[UUID], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-        """Hand messages to `handle` until `stop` returns, then finish those in hand.
+    async def release(self, tx: Transaction, worker_id: UUID) -> int:
+        """Hand on the messages of a worker that is known to be dead; says how many."""
+        ...
+
+    async def run(self, handle: Callable[[UUID, int], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Hand (job, delivery number) to `handle` until `stop` is set, then finish those in hand.
 
         `handle` never raises; when it returns, the message is gone. A worker that dies leaves its messages to others.
         """
         ...
 
-    async def prune(self) -> None:
+    async def prune(self, tx: Transaction, keep_seconds: float = 3600.0) -> None:
         """Drop what the engine keeps only for its own log."""
         ...
 

@@ -45,3 +45,8 @@ def _place(job: Job) -> tuple[str, str]:
             return "transformations", asset
         case _:
             return "misc", asset
+
+
+def thumbnail_key(key: str) -> str:
+    """Where the small picture of `key` lives."""
+    return f"{key}.thumb.webp"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -54,14 +55,12 @@ class ResumeClass(StrEnum):
 
 
 class Stage(StrEnum):
-    """The last durable step of an attempt."""
+    """The last durable step of an attempt; each is one commit."""
 
-    CLAIMED = "claimed"  # opened, nothing sent
     DISPATCHING = "dispatching"  # the intent is committed; bytes may be on the wire
     SUBMITTED = "submitted"  # the provider's id is stored
     ANSWERED = "answered"  # the raw bytes and their cost are stored
-    STORED = "stored"  # the object is in the storage
-    SETTLED = "settled"  # the job is completed
+    SETTLED = "settled"  # the object is in the storage and the job completed
 
 
 class Outcome(StrEnum):
@@ -117,9 +116,12 @@ class Job:
     retries_used: int
     death_count: int
     fence: int
+    delivery_no: int
     event_seq: int
     estimated_micros: int | None
     cost_micros: int | None
+    estimated_credits: Decimal | None
+    cost_credits: Decimal | None
     max_cost_micros: int | None
     public_url: str | None
     storage_path: str | None
@@ -153,6 +155,7 @@ class Attempt:
     reservation_no: int
     sends: int
     call_deadline_seconds: float
+    object_nonce: str
     object_key: str | None
     dispatched_at: datetime | None
 
@@ -179,6 +182,9 @@ class Claim:
 
     job: Job
     attempt: Attempt | None
+    seconds_left: float
+    """To the job's deadline, by the database's clock, at `claimed_at` of this process's monotonic one."""
+    claimed_at: float
 
     @property
     def job_id(self) -> UUID:

@@ -6,7 +6,8 @@ already staged; a failed job that a person retries keeps its id.
 
 from types import MappingProxyType
 
-from imagejobs.domain.jobs import FailureStage, JobStatus, Stage
+from imagejobs.domain.jobs import FailureStage, JobStatus
+from imagejobs.errors import ImageJobsError, StorageError
 
 TRANSITIONS = MappingProxyType(
     {
@@ -39,14 +40,14 @@ def sources(target: JobStatus) -> tuple[JobStatus, ...]:
     return tuple(source for source, targets in TRANSITIONS.items() if target in targets)
 
 
-def failure_stage(status: JobStatus, stage: Stage | None) -> FailureStage | None:
-    """Where a job that fails in `status`, its open attempt at `stage`, is said to have failed (A6)."""
+def failure_stage(status: JobStatus, error: ImageJobsError) -> FailureStage | None:
+    """Where a job that fails in `status` with `error` is said to have failed (A6)."""
     match status:
         case JobStatus.PROCESSING:
             return FailureStage.PROCESSING
         case JobStatus.GENERATING:
             return FailureStage.GENERATING
         case JobStatus.UPLOADING:
-            return FailureStage.PERSISTING if stage is Stage.STORED else FailureStage.UPLOADING
+            return FailureStage.UPLOADING if isinstance(error, StorageError) else FailureStage.PERSISTING
         case _:
             return None

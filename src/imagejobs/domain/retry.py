@@ -24,11 +24,12 @@ class RetrySchedule:
 
 @dataclass(frozen=True, kw_only=True)
 class RetryState:
-    """How much of its automatic allowance a job has used, and how long it may still live."""
+    """How much of its automatic allowance a job has used, how long it may still live, and what can still be asked."""
 
     retries_used: int
     max_retries: int
     seconds_left: float
+    is_resumable: bool = False  # after a lost answer: the same purchase can be sent or asked for again
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ def decide(error: ImageJobsError, state: RetryState, schedule: RetrySchedule, ch
     A wait that would outlive the deadline is no wait: the job fails now, with the error that made it wait.
     """
     match error.retry:
-        case Retry.NEVER | Retry.RECONCILE:
+        case Retry.NEVER:
             return GiveUp()
-        case Retry.LATER:
+        case Retry.LATER | Retry.RECONCILE:
+            if error.retry is Retry.RECONCILE and not state.is_resumable:
+                return GiveUp()
             if state.retries_used >= state.max_retries:
                 return GiveUp()
             delay, counts = schedule.ceiling(state.retries_used) * chance, True

@@ -1,0 +1,44 @@
+"""What a process may remember for a moment to spare the database a question."""
+
+from dataclasses import dataclass, field
+
+from imagejobs.domain.access import Caller
+
+KEY_SECONDS = 5.0
+_MOST = 10_000
+
+
+@dataclass
+class KeyCache:
+    """Keys proven lately. A revocation is felt after at most `KEY_SECONDS`."""
+
+    _callers: dict[str, tuple[bytes, Caller, float]] = field(default_factory=dict)
+
+    def get(self, key_id: str, now: float) -> tuple[bytes, Caller] | None:
+        """The secret's hash and the caller, unless remembered too long ago."""
+        found = self._callers.get(key_id)
+        if found is None or now > found[2]:
+            return None
+        return found[0], found[1]
+
+    def put(self, key_id: str, secret_sha256: bytes, caller: Caller, now: float) -> None:
+        """Remember a proven key."""
+        if len(self._callers) >= _MOST:
+            self._callers.clear()
+        self._callers[key_id] = (secret_sha256, caller, now + KEY_SECONDS)
+
+
+@dataclass
+class KnownProjects:
+    """Projects seen to exist; they are never deleted, so this cannot go stale."""
+
+    _ids: set[str] = field(default_factory=set)
+
+    def __contains__(self, project_id: str) -> bool:
+        return project_id in self._ids
+
+    def add(self, project_id: str) -> None:
+        """Remember the project."""
+        if len(self._ids) >= _MOST:
+            self._ids.clear()
+        self._ids.add(project_id)

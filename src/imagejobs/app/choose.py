@@ -1,0 +1,77 @@
+"""Which provider and model a request goes to, and whether that model can do it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imagejobs.domain.requests import GenerationRequest, ImageRequest
+from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
+from imagejobs.ports import ModelCapability, Provider
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A provider and one of its models."""
+
+    provider: Provider
+    model: ModelCapability
+
+
+def choose(providers: Mapping[str, Provider], default: str | None, wanted: str | None) -> Choice:
+    """Resolve `provider`, `provider:model` or an alias; without a wish, the default provider's first model.
+
+    Raises `NoProviderConfigured` where there is nothing to choose, `UnknownModel` where the wish names nothing.
+    """
+    if wanted is None:
+        provider = providers.get(default) if default else None
+        if provider is None:
+            raise NoProviderConfigured(
+                "No image provider is configured: set GOOGLE_AI_API_KEY or NANO_BANANA_API_KEY and start again."
+            )
+        return Choice(provider=provider, model=provider.capabilities().models[0])
+    name, colon, model_name = wanted.partition(":")
+    if provider := providers.get(name):
+        models = provider.capabilities()
+        model = models.find(model_name) if colon else models.models[0]
+        if model is not None:
+            return Choice(provider=provider, model=model)
+    elif not colon:
+        for candidate in providers.values():
+            if model := candidate.capabilities().find(wanted):
+                return Choice(provider=candidate, model=model)
+    raise UnknownModel("model", _unknown(wanted, providers))
+
+
+def _unknown(wanted: str, providers: Mapping[str, Provider]) -> str:
+    names = [f"{provider.name}:{model.name}" for provider in providers.values() for model in provider.capabilities().models]
+    shown = wanted if len(wanted) <= 80 else wanted[:79] + "…"
+    return f"“{shown}” is not known here; there is {', '.join(names) or 'no provider configured'}."
+
+
+def require_capable(model: ModelCapability, request: ImageRequest) -> None:
+    """Refuse what the model cannot do, naming what it can, before anything is written or reserved."""
+    for field, edge in (("width", request.width), ("height", request.height)):
+        if not model.min_edge <= edge <= model.max_edge:
+            problem = f"{model.name} makes pictures of {model.min_edge} to {model.max_edge} pixels an edge, not {edge}."
+            raise UnsupportedCapability(field, problem)
+    if request.width * request.height > model.max_pixels:
+        raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
+    if len(request.references) > model.max_references:
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}.")
+    if request.source_image and not model.takes_source_image:
+        raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
+    if request.mask and not model.takes_mask:
+        raise UnsupportedCapability("mask", f"{model.name} takes none; describe the region in maskDescription.")
+
+
+def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:
+    """The request as the provider gets it."""
+    return GenerationRequest(
+        job_type=request.job_type,
+        prompt=request.prompt,
+        width=request.width,
+        height=request.height,
+        model=model.name,
+        seed=request.seed,
+        negative_prompt=request.negative_prompt,
+        mask_description=request.mask_description,
+    )

@@ -1,0 +1,43 @@
+"""What every use case is given first: the wired world, frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from imagejobs.app.caches import KeyCache, KnownProjects
+from imagejobs.db.pool import Database
+from imagejobs.domain.money import MICROS
+from imagejobs.domain.retry import RetrySchedule
+from imagejobs.imaging import Decoder
+from imagejobs.ports import Clock, Engine, Probe, Provider, Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The operator's choices that use cases follow."""
+
+    default_provider: str | None
+    micros_per_credit: int = MICROS
+    schedule: RetrySchedule = field(default_factory=RetrySchedule)
+    job_deadline_seconds: float = 900.0
+    batch_deadline_seconds: float = 86_400.0
+    staged_bytes_days: int = 30
+    sweep_seconds: float = 15.0
+    idle_seconds: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """Everything a use case may touch."""
+
+    database: Database
+    engine: Engine
+    providers: Mapping[str, Provider]
+    storage: Storage
+    decoder: Decoder
+    clock: Clock
+    probe: Probe
+    policy: Policy
+    worker_id: UUID
+    keys: KeyCache = field(default_factory=KeyCache)
+    known_projects: KnownProjects = field(default_factory=KnownProjects)

@@ -1,0 +1,206 @@
+"""Purchase: get the picture's bytes, buying them once.
+
+The intent is committed before the first byte is sent, the provider's id before anybody waits on it, and the bytes with
+their cost before anything looks at them. What was sent and not answered is sent again only under the same key, or asked for
+by its id.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from imagejobs.app.deps import Deps
+from imagejobs.app.identifiers import new_id, new_nonce
+from imagejobs.db import attempts, jobs, ledger
+from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
+from imagejobs.domain.requests import GenerationRequest
+from imagejobs.errors import (
+    DatabaseUnavailable,
+    InternalError,
+    LostClaim,
+    NoProviderConfigured,
+    OutcomeUnknown,
+    ProviderError,
+)
+from imagejobs.ports import Answer, Call, Provider, Submitted
+
+logger = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 2.0
+_STAGING_PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Purchase:
+    """One attempt in the hands of this worker."""
+
+    claim: Claim
+    attempt: Attempt
+    provider: Provider
+    call: Call
+
+
+async def obtain(deps: Deps, claim: Claim) -> tuple[Attempt, bytes]:
+    """The raw bytes, from the staging where they are paid for already, else from the provider; staged when this returns.
+
+    Raises the leaves of `ProviderError`; `OutcomeUnknown` where an answer is lost.
+    """
+    if claim.attempt is not None and claim.attempt.stage is Stage.ANSWERED:
+        return claim.attempt, await _staged(deps, claim.attempt)
+    provider = _provider(deps, claim.job)
+    request = generation_request(claim.job)
+    attempt = claim.attempt or await _commit_intent(deps, claim, provider, request)
+    call = Call(request=request, idempotency_key=attempt.idempotency_key, deadline_seconds=attempt.call_deadline_seconds)
+    purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call)
+    answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
+    while isinstance(answer, Submitted):
+        answer = await _wait_for(deps, purchase, answer)
+    await _stage(deps, attempt, answer)
+    return attempt, answer.data
+
+
+def generation_request(job: Job) -> GenerationRequest:
+    """The job as its provider gets it, equal every time."""
+    return GenerationRequest(
+        job_type=job.job_type,
+        prompt=job.prompt,
+        width=job.width,
+        height=job.height,
+        model=job.model or "",
+        seed=job.params.get("seed"),
+        negative_prompt=job.params.get("negative_prompt"),
+        mask_description=job.params.get("mask_description"),
+    )
+
+
+def _provider(deps: Deps, job: Job) -> Provider:
+    provider = deps.providers.get(job.provider or "")
+    if provider is None:
+        raise NoProviderConfigured(
+            "No image provider is configured that could make this picture: set GOOGLE_AI_API_KEY or NANO_BANANA_API_KEY, "
+            "start again, and retry the job."
+        )
+    return provider
+
+
+async def _staged(deps: Deps, attempt: Attempt) -> bytes:
+    async with deps.database.connection() as connection:
+        data = await attempts.staged_bytes(connection, attempt.id)
+    if data is None:
+        raise InternalError("The picture's bytes were dropped after their keeping time; retry the job to buy it anew.")
+    return data
+
+
+async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: GenerationRequest) -> Attempt:
+    """Open the attempt and say `generating`, if the claim still holds: the last check before money is spent."""
+    plan = provider.plan(request)
+    async with deps.database.transaction() as tx:
+        change = jobs.Change(to=JobStatus.GENERATING, fence=claim.fence, purchases=1)
+        if await jobs.move(tx, claim.job_id, change) is None:
+            raise LostClaim("Another worker owns the job now.")
+        reservation_no = await ledger.open_reservation(tx, claim.job_id)
+        if reservation_no is None:
+            quote = provider.quote(request)
+            reservation_no = await ledger.reserve_again(tx, claim.job_id, quote.micros, quote.price_version)
+        new = attempts.NewAttempt(
+            id=new_id(),
+            job_id=claim.job_id,
+            provider=provider.name,
+            model=request.model,
+            resume_class=plan.resume_class,
+            call_deadline_seconds=plan.call_deadline_seconds,
+            reservation_no=reservation_no,
+            object_nonce=new_nonce(),
+            worker=str(deps.worker_id),
+        )
+        attempt = await attempts.open_attempt(tx, new)
+    await deps.probe("dispatch.after_intent")
+    return attempt
+
+
+async def _resume(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
+    """Go on with a purchase that an earlier run began and got no answer to."""
+    claim, attempt = purchase.claim, purchase.attempt
+    if attempt.remote_id is None and attempt.resume_class is not ResumeClass.KEY:
+        raise OutcomeUnknown(
+            f"A worker was lost before the answer of {attempt.provider} came, and the request may have been charged. "
+            "Look at the provider's own usage page; then retry the job, or write it off."
+        )
+    async with deps.database.transaction() as tx:
+        if await jobs.lock(tx, claim.job_id, claim.fence) is None:
+            raise LostClaim("Another worker owns the job now.")
+        if claim.job.status is JobStatus.PROCESSING:
+            await jobs.move(tx, claim.job_id, jobs.Change(to=JobStatus.GENERATING, fence=claim.fence))
+        if attempt.remote_id is None:
+            await attempts.send_again(tx, attempt.id)
+    await deps.probe("dispatch.after_intent")
+    if attempt.remote_id is None:
+        return await _send(deps, purchase)
+    return Submitted(remote_id=attempt.remote_id, poll_after_seconds=0.0)
+
+
+async def _send(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
+    answer = await _ask(purchase, purchase.provider.submit(purchase.call))
+    if isinstance(answer, Submitted):
+        await deps.probe("async.after_submit")
+        async with deps.database.connection() as connection:
+            await attempts.submitted(connection, purchase.attempt.id, answer.remote_id)
+        await deps.probe("async.after_id_commit")
+    return answer
+
+
+async def _wait_for(deps: Deps, purchase: _Purchase, submitted: Submitted) -> Answer | Submitted:
+    waited = deps.clock.monotonic() - purchase.claim.claimed_at
+    if waited > max(purchase.claim.seconds_left, purchase.attempt.call_deadline_seconds):
+        raise OutcomeUnknown(f"{purchase.provider.name} still works on it past the deadline; it may charge.")
+    await deps.clock.sleep(submitted.poll_after_seconds)
+    await deps.probe("async.between_polls")
+    return await _ask(purchase, purchase.provider.poll(submitted.remote_id, purchase.call))
+
+
+async def _ask(purchase: _Purchase, asking: Awaitable[Answer | Submitted]) -> Answer | Submitted:
+    """The provider's answer; whatever is not one of its own errors counts as a lost answer."""
+    name, seconds = purchase.provider.name, purchase.call.deadline_seconds
+    try:
+        async with asyncio.timeout(seconds + _GRACE_SECONDS):
+            return await asking
+    except ProviderError:
+        raise
+    except TimeoutError as error:
+        raise OutcomeUnknown(f"{name} gave no answer within {seconds:g} s; it may have charged.") from error
+    except Exception as error:
+        logger.exception("attempt.answer_lost", extra={"attempt_id": str(purchase.attempt.id), "provider": name})
+        raise OutcomeUnknown(f"The answer of {name} was lost on the way; it may have charged.") from error
+
+
+async def _stage(deps: Deps, attempt: Attempt, answer: Answer) -> None:
+    """Commit the raw bytes, their cost and the posting together, trying on while the database is away.
+
+    Under no fence: these bytes are paid for, whoever owns the job now. A repeat changes nothing.
+    """
+    await deps.probe("stage.before_commit")
+    sha256 = hashlib.sha256(answer.data).digest()
+    give_up_at = deps.clock.monotonic() + _STAGING_PATIENCE_SECONDS
+    while True:
+        try:
+            await _stage_once(deps, attempt, answer, sha256)
+        except DatabaseUnavailable:
+            if deps.clock.monotonic() > give_up_at:
+                raise
+            await deps.clock.sleep(0.2 + deps.clock.chance())
+        else:
+            break
+    await deps.probe("stage.after_commit")
+
+
+async def _stage_once(deps: Deps, attempt: Attempt, answer: Answer, sha256: bytes) -> None:
+    async with deps.database.transaction() as tx:
+        fresh = await attempts.answered(tx, attempt.id, answer)
+        if fresh is None:
+            return
+        await attempts.stage_bytes(tx, attempt, answer, sha256)
+        purchase = (attempt.job_id, attempt.reservation_no, attempt.id)
+        await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
+        await jobs.add_cost(tx, attempt.job_id, answer.cost.micros)

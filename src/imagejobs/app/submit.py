@@ -1,0 +1,190 @@
+"""Submit: validate, price, and write job, reservation, event and message in one transaction.
+
+After the commit the job is kept, whatever dies; before it, nothing of it exists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from imagejobs.app.choose import choose, generation_request, require_capable
+from imagejobs.app.deps import Deps
+from imagejobs.app.identifiers import new_id
+from imagejobs.db import access, job_reads, jobs
+from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.jobs import Job, JobStatus
+from imagejobs.domain.lanes import lane_of
+from imagejobs.domain.money import Quote
+from imagejobs.domain.requests import ImageRequest
+from imagejobs.errors import BudgetExhausted, IdempotencyKeyReused, InternalError, NoProviderConfigured, NotFound
+from imagejobs.ports import Message, Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmittedJob:
+    """A job as the answer to its submission names it."""
+
+    id: UUID
+    status: JobStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What became of a request: its jobs, and whether an earlier one had made them already."""
+
+    jobs: tuple[SubmittedJob, ...]
+    batch_id: UUID | None
+    is_replay: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """Where the request goes, and what it is expected to cost; nothing of it where no provider is configured."""
+
+    provider: str | None
+    model: str | None
+    quote: Quote | None
+
+
+async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_key: str | None) -> Submission:
+    """Make the jobs that `request` asks for, or find those an equal request made under the same key.
+
+    Raises `IdempotencyKeyReused` where the key named another request, `NotFound` for a project the caller may not write to.
+    A repeat under a key is safe at any time; without a key every call makes new jobs.
+    """
+    caller.require(Scope.WRITE)
+    caller.require_project(request.project_id)
+    target = _target(deps, request)
+    await deps.probe("api.before_insert")
+    fingerprint = request.fingerprint()
+    made = await _insert(deps, caller, _new_jobs(deps, caller, request, target, idempotency_key, fingerprint))
+    await deps.probe("api.after_commit")
+    if made is not None:
+        return made
+    if idempotency_key is None:
+        raise InternalError("A fresh id was taken already.")
+    return await _replay(deps, request.project_id, idempotency_key, fingerprint)
+
+
+def _target(deps: Deps, request: ImageRequest) -> _Target:
+    try:
+        choice = choose(deps.providers, deps.policy.default_provider, request.model)
+    except NoProviderConfigured:
+        return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
+    require_capable(choice.model, request)
+    quote = choice.provider.quote(generation_request(request, choice.model))
+    if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
+        raise BudgetExhausted("One picture is expected to cost more than maxCost allows; raise it, or choose another model.")
+    return _Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
+
+
+async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
+    """Write everything, or nothing where the key is taken."""
+    async with deps.database.transaction() as tx:
+        await _require_project(deps, tx, caller, new[0].project_id)
+        for job in new:
+            if not await jobs.insert(tx, job):
+                return None
+        await deps.probe("api.after_insert")
+        await deps.engine.enqueue(tx, [_message(job) for job in new])
+    deps.known_projects.add(new[0].project_id)
+    submitted = tuple(SubmittedJob(id=job.id, status=JobStatus.QUEUED) for job in new)
+    return Submission(jobs=submitted, batch_id=new[0].batch_id, is_replay=False)
+
+
+async def _require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
+    if project_id in deps.known_projects:
+        return
+    if caller.creates_projects:
+        await access.ensure_projects(tx, [project_id], caller.key_id)
+    elif not await access.project_exists(tx, project_id):
+        raise NotFound("There is no such project.")
+
+
+def _new_jobs(
+    deps: Deps, caller: Caller, request: ImageRequest, target: _Target, key: str | None, fingerprint: bytes
+) -> list[jobs.NewJob]:
+    """One row for each picture; the first carries the key, each further one draws with the next seed."""
+    batch_id = new_id() if request.n > 1 else None
+    deadline = deps.policy.job_deadline_seconds if batch_id is None else deps.policy.batch_deadline_seconds
+    quote = target.quote
+    first = jobs.NewJob(
+        id=new_id(),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        project_id=request.project_id,
+        branch_id=request.branch_id,
+        scene_id=request.scene_id,
+        shot_id=request.shot_id,
+        asset_id=request.asset_id,
+        asset_type=request.asset_type,
+        job_type=request.job_type,
+        prompt=request.prompt,
+        style_capsule_id=request.style_capsule_id,
+        width=request.width,
+        height=request.height,
+        provider=target.provider,
+        model=target.model,
+        params=_params(request, request.seed),
+        priority=request.priority,
+        deadline_seconds=request.deadline_seconds or deadline,
+        max_retries=deps.policy.schedule.max_retries,
+        max_cost_micros=request.max_cost_micros,
+        estimated_micros=None if quote is None else quote.micros,
+        price_version=None if quote is None else quote.price_version,
+        batch_id=batch_id,
+        created_by=caller.name,
+        key_id=caller.key_id,
+        tags=request.tags,
+    )
+    further = [
+        replace(first, id=new_id(), idempotency_key=None, params=_params(request, _next_seed(request.seed, number)))
+        for number in range(1, request.n)
+    ]
+    return [first, *further]
+
+
+def _next_seed(seed: int | None, number: int) -> int:
+    """Without a seed the pictures of a batch still differ from one another."""
+    return number if seed is None else (seed + number) % 2**63
+
+
+def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
+    """What a provider needs beside the columns."""
+    wanted = {
+        "seed": seed,
+        "negative_prompt": request.negative_prompt,
+        "manual_visual_tone": request.manual_visual_tone,
+        "mask_description": request.mask_description,
+        "fit": request.fit,
+        "fallback": list(request.fallback),
+        "references": [asdict(reference) for reference in request.references],
+        "source_image": request.source_image and asdict(request.source_image),
+        "mask": request.mask and asdict(request.mask),
+    }
+    return {name: value for name, value in wanted.items() if value not in (None, [])}
+
+
+def _message(job: jobs.NewJob) -> Message:
+    return Message(job_id=job.id, delivery_no=1, lane=lane_of(job.provider), priority=job.priority)
+
+
+async def _replay(deps: Deps, project_id: str, idempotency_key: str, fingerprint: bytes) -> Submission:
+    async with deps.database.connection() as connection:
+        first = await job_reads.by_key(connection, project_id, idempotency_key)
+        if first is None:
+            raise InternalError("The job of this key vanished.")
+        if first.fingerprint != fingerprint:
+            raise IdempotencyKeyReused(
+                "This idempotency key named a request with another body; "
+                "send the same body to get that job again, or choose a new key."
+            )
+        batch = await job_reads.by_batch(connection, first.batch_id) if first.batch_id else [first]
+    return _submission_of(first, batch)
+
+
+def _submission_of(first: Job, batch: list[Job]) -> Submission:
+    in_order = [first, *(job for job in batch if job.id != first.id)]
+    submitted = tuple(SubmittedJob(id=job.id, status=job.status) for job in in_order)
+    return Submission(jobs=submitted, batch_id=first.batch_id, is_replay=True)

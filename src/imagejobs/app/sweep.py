@@ -1,0 +1,66 @@
+"""Sweep: repair what deaths and lost messages left behind. Each step is small, safe to repeat, safe to run twice at once."""
+
+import logging
+from uuid import UUID
+
+from imagejobs.app.conclude import fail_overdue, message_for
+from imagejobs.app.deps import Deps
+from imagejobs.db import attempts, job_reads, jobs
+from imagejobs.errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 200
+_RUNNING_GRACE_SECONDS = 300.0
+
+
+async def sweep(deps: Deps) -> None:
+    """One round; a database that is away is the next round's business."""
+    try:
+        await _fail_overdue(deps)
+        await _redeliver_forgotten(deps)
+        await _prune(deps)
+    except DatabaseUnavailable as error:
+        logger.warning("sweep.database_away", extra={"detail": error.detail})
+
+
+async def _fail_overdue(deps: Deps) -> None:
+    """Fail open jobs whose deadline passed; a running one gets time to store what it paid for."""
+    while True:
+        async with deps.database.transaction() as tx:
+            overdue = await jobs.overdue(tx, _RUNNING_GRACE_SECONDS, _PAGE)
+            for job in overdue:
+                await fail_overdue(deps, tx, job)
+        if len(overdue) < _PAGE:
+            return
+
+
+async def _redeliver_forgotten(deps: Deps) -> None:
+    """Give every open job that has no message a new one: its worker's message was lost with it."""
+    after: UUID | None = None
+    while True:
+        async with deps.database.connection() as connection:
+            page = await job_reads.open_deliveries(connection, after, deps.policy.idle_seconds, _PAGE)
+            delivered = await deps.engine.delivered(connection, page)
+        for job_id, delivery_no in page:
+            if job_id not in delivered:
+                await _redeliver(deps, job_id, delivery_no)
+        await deps.probe("janitor.mid_batch")
+        if len(page) < _PAGE:
+            return
+        after = page[-1][0]
+
+
+async def _redeliver(deps: Deps, job_id: UUID, delivery_no: int) -> None:
+    async with deps.database.transaction() as tx:
+        job = await jobs.redeliver(tx, job_id, delivery_no)
+        if job is None:
+            return
+        await deps.engine.enqueue(tx, [message_for(job)])
+    logger.warning("job.redelivered", extra={"job_id": str(job_id)})
+
+
+async def _prune(deps: Deps) -> None:
+    async with deps.database.transaction() as tx:
+        await attempts.prune_staged_bytes(tx, deps.policy.staged_bytes_days, _PAGE)
+        await deps.engine.prune(tx)

@@ -1,0 +1,242 @@
+"""The composition root: settings in, wired `Deps` out. The only module that names an adapter."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import StrEnum
+from importlib.metadata import entry_points
+from urllib.parse import urlsplit
+
+import asyncpg
+import uvicorn
+
+from imagejobs import __version__
+from imagejobs.app.deps import Deps, Policy
+from imagejobs.app.identifiers import new_id
+from imagejobs.db import instance
+from imagejobs.db.migrate import migrate, require_schema
+from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.domain.lanes import UNASSIGNED
+from imagejobs.domain.retry import RetrySchedule
+from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
+from imagejobs.errors import ConfigurationError, DatabaseUnavailable
+from imagejobs.imaging import Decoder
+from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
+from imagejobs.probes import probe_from
+from imagejobs.settings import Settings
+from imagejobs.storage.filesystem import FilesystemStorage
+from imagejobs.storage.rehearsal import RehearsalStorage
+from imagejobs.web.server import create_app, routes_of
+from imagejobs.worker import drain_on_signals, run_worker
+
+_GROUP = "imagejobs.providers"
+
+
+class Role(StrEnum):
+    """What a process is for; it decides how many connections and children it needs."""
+
+    API = "api"
+    WORKER = "worker"
+    COMMAND = "command"
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def chance(self) -> float:
+        return random.random()  # noqa: S311 - jitter
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
+    """Everything wired for one process; closed again when the block ends.
+
+    Raises `ConfigurationError` for settings that cannot work and for a schema older than this version.
+    """
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings, role)
+        stack.push_async_callback(database.close)
+        async with database.connection() as connection:
+            await require_schema(connection)
+            micros_per_credit = await instance.micros_per_credit(connection)
+        providers = load_providers(settings)
+        for provider in providers.values():
+            stack.push_async_callback(provider.close)
+        storage = make_storage(settings)
+        stack.push_async_callback(storage.close)
+        decoder = Decoder(max_pixels=settings.max_picture_pixels)
+        if role is Role.WORKER:
+            await decoder.start()
+            stack.push_async_callback(decoder.stop)
+        policy = _policy(settings, providers, micros_per_credit)
+        yield _deps(settings, database, providers, storage, decoder, policy)
+
+
+def _deps(
+    settings: Settings,
+    database: Database,
+    providers: Mapping[str, Provider],
+    storage: Storage,
+    decoder: Decoder,
+    policy: Policy,
+) -> Deps:
+    worker_id = new_id()
+    options = EngineOptions(
+        dsn=settings.direct_database_url or require_database_url(settings),
+        worker_id=worker_id,
+        lanes=(*providers, UNASSIGNED),
+        concurrency=settings.concurrency,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        dequeue_seconds=settings.dequeue_seconds,
+    )
+    clock: Clock = SystemClock()
+    probe: Probe = probe_from(settings.armed_probes)
+    return Deps(
+        database=database,
+        engine=PgqEngine(options),
+        providers=providers,
+        storage=storage,
+        decoder=decoder,
+        clock=clock,
+        probe=probe,
+        policy=policy,
+        worker_id=worker_id,
+    )
+
+
+def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:
+    return Policy(
+        default_provider=_default_provider(settings, providers),
+        schedule=RetrySchedule(
+            base_seconds=settings.retry_base_seconds,
+            cap_seconds=settings.retry_cap_seconds,
+            max_retries=settings.max_retries,
+        ),
+        job_deadline_seconds=settings.job_deadline_seconds,
+        batch_deadline_seconds=settings.batch_deadline_seconds,
+        staged_bytes_days=settings.staged_bytes_days,
+        micros_per_credit=micros_per_credit,
+        sweep_seconds=settings.sweep_seconds,
+        idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
+    )
+
+
+def _default_provider(settings: Settings, providers: Mapping[str, Provider]) -> str | None:
+    """The operator's word, else the only provider that costs money (D2)."""
+    if settings.default_provider is not None:
+        if settings.default_provider not in providers:
+            known = ", ".join(providers) or "none"
+            raise ConfigurationError(
+                [f"IMAGEJOBS_DEFAULT_PROVIDER names {settings.default_provider}, but there is {known}."]
+            )
+        return settings.default_provider
+    paid = [name for name in providers if name != "sketch"]
+    return paid[0] if len(paid) == 1 else None
+
+
+def load_providers(settings: Settings) -> dict[str, Provider]:
+    """Every provider that an installed package offers and that is configured, by name."""
+    providers: dict[str, Provider] = {}
+    for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
+        factory: ProviderFactory = entry.load()
+        provider = factory(settings.provider_config(entry.name))
+        if provider is not None:
+            providers[provider.name] = provider
+    return providers
+
+
+def make_storage(settings: Settings) -> Storage:
+    """The storage that the settings choose."""
+    return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
+
+
+def require_database_url(settings: Settings) -> str:
+    """The database's address, or the ways to get one."""
+    if settings.database_url is None:
+        raise ConfigurationError(
+            ["DATABASE_URL is not set. Name a PostgreSQL 15 or newer there, or run `imagejobs up`, which brings its own."]
+        )
+    scheme = urlsplit(settings.database_url).scheme
+    if scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            [f"DATABASE_URL must look like postgresql://user:password@host/database; its scheme is “{scheme}”."]
+        )
+    return settings.database_url
+
+
+async def open_database(settings: Settings, role: Role) -> Database:
+    """A pool sized for the role; an unusable address is a `ConfigurationError` that names the ways out."""
+    dsn = require_database_url(settings)
+    size = {Role.API: 16, Role.WORKER: 12, Role.COMMAND: 2}[role]
+    options = PoolOptions(
+        min_size=1,
+        max_size=size,
+        is_pooled=settings.direct_database_url is not None,
+        application_name=f"imagejobs {role.value}",
+    )
+    try:
+        return await Database.connect(dsn, options)
+    except DatabaseUnavailable as error:
+        raise ConfigurationError([f"{error.detail} Is DATABASE_URL right, and is the server up?"]) from error
+
+
+async def migrate_database(settings: Settings) -> list[str]:
+    """Bring the schema up to this version; says which steps were taken."""
+    dsn = settings.direct_database_url or require_database_url(settings)
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10, server_settings={"timezone": "UTC"})
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
+        raise ConfigurationError([f"DATABASE_URL cannot be used: {str(error) or type(error).__name__}"]) from error
+    try:
+        return await migrate(connection, install)
+    finally:
+        await connection.close()
+
+
+async def serve_api(
+    settings: Settings, *, announce: Callable[[str], None], sockets: list[socket.socket] | None = None
+) -> None:
+    """Serve the web API until SIGTERM or SIGINT; a second signal quits at once.
+
+    Says through `announce` where it listens and which routes there are (A13), once it does. Listens on `sockets` where they
+    are given, else on the host and port of the settings.
+    """
+    async with open_deps(settings, Role.API) as deps:
+        app = create_app(deps, cors_origins=settings.cors_origins)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        announce(f"imagejobs {__version__} API on {settings.served_url}")
+        for route in routes_of(app):
+            announce(f"  {route}")
+        await uvicorn.Server(config).serve(sockets)
+
+
+async def run_worker_process(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Run a worker until SIGTERM or SIGINT, then drain; a second signal quits at once."""
+    stop = asyncio.Event()
+    async with open_deps(settings, Role.WORKER) as deps:
+        drain_on_signals(stop, lambda: announce("draining: finishing the jobs in hand; a second signal quits at once"))
+        announce(
+            f"imagejobs {__version__} worker, {settings.concurrency} jobs at once, providers: {', '.join(deps.providers)}"
+        )
+        await run_worker(deps, settings.concurrency, stop)

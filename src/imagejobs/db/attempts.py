@@ -1,0 +1,196 @@
+"""The attempt rows: one purchase each, moved stage by stage; and the raw bytes that a purchase brought."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from imagejobs.db.pool import Connection
+from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass, Stage
+from imagejobs.errors import Billed
+from imagejobs.ports import Answer, Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAttempt:
+    """What opening an attempt writes; its number is the next of its job."""
+
+    id: UUID
+    job_id: UUID
+    provider: str
+    model: str
+    resume_class: ResumeClass
+    call_deadline_seconds: float
+    reservation_no: int
+    object_nonce: str
+    worker: str
+
+
+async def open_attempt(tx: Transaction, attempt: NewAttempt) -> Attempt:
+    """Commit to a purchase, before its first byte is sent; the index allows one open attempt per job."""
+    row = await tx.fetchrow(
+        "INSERT INTO imagejobs.attempts (id, job_id, number, provider, model, resume_class, idempotency_key, "
+        "call_deadline_seconds, reservation_no, object_nonce, worker) "
+        "SELECT $1, $2, 1 + count(*), $3, $4, $5, $6, $7, $8, $9, $10 FROM imagejobs.attempts WHERE job_id = $2 RETURNING *",
+        attempt.id,
+        attempt.job_id,
+        attempt.provider,
+        attempt.model,
+        attempt.resume_class.value,
+        str(attempt.id),
+        attempt.call_deadline_seconds,
+        attempt.reservation_no,
+        attempt.object_nonce,
+        attempt.worker,
+    )
+    assert row is not None  # INSERT … RETURNING of one row
+    return _attempt(row)
+
+
+async def open_attempt_of(connection: Connection, job_id: UUID) -> Attempt | None:
+    """The job's open attempt."""
+    row = await connection.fetchrow("SELECT * FROM imagejobs.attempts WHERE job_id = $1 AND outcome IS NULL", job_id)
+    return None if row is None else _attempt(row)
+
+
+async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
+    """Reopen the newest closed attempt whose bytes came in late and were never stored: its picture is paid for."""
+    row = await tx.fetchrow(
+        "UPDATE imagejobs.attempts SET outcome = NULL, closed_at = NULL WHERE id = ("
+        "SELECT attempt.id FROM imagejobs.attempts AS attempt JOIN imagejobs.staged_bytes ON attempt_id = attempt.id "
+        "WHERE attempt.job_id = $1 AND attempt.stage = 'answered' AND attempt.outcome = 'unknown' "
+        "ORDER BY number DESC LIMIT 1) RETURNING *",
+        job_id,
+    )
+    return None if row is None else _attempt(row)
+
+
+async def all_of(connection: Connection, job_id: UUID) -> list[asyncpg.Record]:
+    """Every attempt of the job in order, as rows for a person to read."""
+    return list(await connection.fetch("SELECT * FROM imagejobs.attempts WHERE job_id = $1 ORDER BY number", job_id))
+
+
+async def send_again(tx: Transaction, attempt_id: UUID) -> None:
+    """Count one more send under the attempt's own idempotency key."""
+    await tx.execute(
+        "UPDATE imagejobs.attempts SET sends = sends + 1 WHERE id = $1 AND outcome IS NULL AND stage = 'dispatching'",
+        attempt_id,
+    )
+
+
+async def submitted(connection: Connection, attempt_id: UUID, remote_id: str) -> None:
+    """Record the provider's id before anybody waits on it; good without the fence, for it is a fact about this purchase."""
+    await connection.execute(
+        "UPDATE imagejobs.attempts SET stage = 'submitted', remote_id = $2, submitted_at = now() "
+        "WHERE id = $1 AND stage = 'dispatching' AND remote_id IS NULL",
+        attempt_id,
+        remote_id,
+    )
+
+
+async def answered(tx: Transaction, attempt_id: UUID, answer: Answer) -> Attempt | None:
+    """Record the answer's cost; None where the attempt has had an answer before.
+
+    Without the fence: bytes that were paid for are kept even by a worker that lost the job meanwhile.
+    """
+    row = await tx.fetchrow(
+        "UPDATE imagejobs.attempts SET stage = 'answered', answered_at = now(), billed = 'yes', cost_micros = $2, "
+        "cost_estimated = $3, price_version = $4, remote_id = coalesce(remote_id, $5) "
+        "WHERE id = $1 AND stage IN ('dispatching', 'submitted') AND (outcome IS NULL OR outcome = 'unknown') RETURNING *",
+        attempt_id,
+        answer.cost.micros,
+        answer.cost.estimated,
+        answer.cost.price_version,
+        answer.remote_id,
+    )
+    return None if row is None else _attempt(row)
+
+
+async def stage_bytes(tx: Transaction, attempt: Attempt, answer: Answer, sha256: bytes) -> None:
+    """Keep the raw bytes, undecoded; a repeat changes nothing."""
+    await tx.execute(
+        "INSERT INTO imagejobs.staged_bytes (attempt_id, job_id, data, media_type, size_bytes, sha256) "
+        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (attempt_id) DO NOTHING",
+        attempt.id,
+        attempt.job_id,
+        answer.data,
+        answer.media_type,
+        len(answer.data),
+        sha256,
+    )
+
+
+async def staged_bytes(connection: Connection, attempt_id: UUID) -> bytes | None:
+    """The raw bytes of a purchase, while they are kept."""
+    data: bytes | None = await connection.fetchval(
+        "SELECT data FROM imagejobs.staged_bytes WHERE attempt_id = $1", attempt_id
+    )
+    return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close:
+    """How an attempt ends."""
+
+    outcome: Outcome
+    billed: Billed
+    object_key: str | None = None
+    error_reason: str | None = None
+    error_message: str | None = None
+
+
+async def close(tx: Transaction, attempt_id: UUID, end: Close) -> bool:
+    """End the open attempt; False where it is closed already."""
+    row: Any = await tx.fetchval(
+        "UPDATE imagejobs.attempts SET outcome = $2, billed = $3, error_reason = $4, error_message = $5, closed_at = now(), "
+        "object_key = $6, stage = CASE WHEN $2 = 'succeeded' THEN 'settled' ELSE stage END "
+        "WHERE id = $1 AND outcome IS NULL RETURNING id",
+        attempt_id,
+        end.outcome.value,
+        end.billed.value,
+        end.error_reason,
+        end.error_message,
+        end.object_key,
+    )
+    return row is not None
+
+
+async def drop_staged_bytes(tx: Transaction, attempt_id: UUID) -> None:
+    """Forget raw bytes whose object is stored and settled."""
+    await tx.execute("DELETE FROM imagejobs.staged_bytes WHERE attempt_id = $1", attempt_id)
+
+
+async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> int:
+    """Forget raw bytes that nobody came back for, closing their attempts; says how many."""
+    rows = await tx.fetch(
+        "WITH old AS (SELECT attempt_id FROM imagejobs.staged_bytes WHERE staged_at < now() - make_interval(days => $1) "
+        "ORDER BY staged_at LIMIT $2), closed AS ("
+        "UPDATE imagejobs.attempts SET outcome = 'failed', closed_at = now() "
+        "WHERE id IN (SELECT attempt_id FROM old) AND outcome IS NULL) "
+        "DELETE FROM imagejobs.staged_bytes WHERE attempt_id IN (SELECT attempt_id FROM old) RETURNING attempt_id",
+        keep_days,
+        limit,
+    )
+    return len(rows)
+
+
+def _attempt(row: asyncpg.Record) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        job_id=row["job_id"],
+        number=row["number"],
+        provider=row["provider"],
+        model=row["model"],
+        resume_class=ResumeClass(row["resume_class"]),
+        stage=Stage(row["stage"]),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        idempotency_key=row["idempotency_key"],
+        remote_id=row["remote_id"],
+        reservation_no=row["reservation_no"],
+        sends=row["sends"],
+        call_deadline_seconds=row["call_deadline_seconds"],
+        object_nonce=row["object_nonce"],
+        object_key=row["object_key"],
+        dispatched_at=row["dispatched_at"],
+    )

@@ -1,0 +1,178 @@
+"""The job rows, read: by id, by key, by batch, by page."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from imagejobs.db.pool import Connection
+from imagejobs.domain.jobs import Failure, FailureStage, Job, JobStatus, JobType
+from imagejobs.errors import Billed, Code
+
+
+async def by_id(connection: Connection, job_id: UUID) -> Job | None:
+    """The job as it stands."""
+    row = await connection.fetchrow("SELECT * FROM public.image_generation_jobs WHERE id = $1", job_id)
+    return None if row is None else job_from(row)
+
+
+async def by_key(connection: Connection, project_id: str, idempotency_key: str) -> Job | None:
+    """The job that was made under this key in this project."""
+    row = await connection.fetchrow(
+        "SELECT * FROM public.image_generation_jobs WHERE project_id = $1 AND idempotency_key = $2",
+        project_id,
+        idempotency_key,
+    )
+    return None if row is None else job_from(row)
+
+
+async def by_batch(connection: Connection, batch_id: UUID) -> list[Job]:
+    """The batch's jobs in the order of their making."""
+    rows = await connection.fetch(
+        "SELECT * FROM public.image_generation_jobs WHERE batch_id = $1 ORDER BY created_at, id", batch_id
+    )
+    return [job_from(row) for row in rows]
+
+
+async def open_deliveries(
+    connection: Connection, after: UUID | None, idle_seconds: float, limit: int
+) -> list[tuple[UUID, int]]:
+    """A page of open jobs untouched for `idle_seconds`, by id, with their delivery numbers."""
+    rows = await connection.fetch(
+        "SELECT id, delivery_no FROM public.image_generation_jobs "
+        "WHERE status IN ('queued', 'processing', 'generating', 'uploading') "
+        "AND ($1::uuid IS NULL OR id > $1) AND updated_at < now() - make_interval(secs => $2) ORDER BY id LIMIT $3",
+        after,
+        idle_seconds,
+        limit,
+    )
+    return [(row["id"], row["delivery_no"]) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a list may be narrowed by; `project_ids` None means every project."""
+
+    project_ids: tuple[str, ...] | None = None
+    branch_id: str | None = None
+    statuses: tuple[JobStatus, ...] = ()
+    job_type: JobType | None = None
+    scene_id: str | None = None
+    shot_id: str | None = None
+    asset_id: str | None = None
+    batch_id: UUID | None = None
+    tag: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def page(connection: Connection, filters: Filters, before: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
+    """Jobs newest first, those after the cursor `before` in that order."""
+    where, values = _conditions(filters)
+    if before is not None:
+        values += before
+        where.append(f"(created_at, id) < (${len(values) - 1}::timestamptz, ${len(values)}::uuid)")
+    values.append(limit)
+    rows = await connection.fetch(
+        f"SELECT * FROM public.image_generation_jobs WHERE {' AND '.join(where)} "  # noqa: S608 - fixed words and $n only
+        f"ORDER BY created_at DESC, id DESC LIMIT ${len(values)}",
+        *values,
+    )
+    return [job_from(row) for row in rows]
+
+
+def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
+    wanted: list[tuple[str, Any]] = [
+        ("branch_id = {}", filters.branch_id),
+        ("job_type = {}", filters.job_type and filters.job_type.value),
+        ("scene_id = {}", filters.scene_id),
+        ("shot_id = {}", filters.shot_id),
+        ("asset_id = {}", filters.asset_id),
+        ("batch_id = {}", filters.batch_id),
+        ("tags @> ARRAY[{}::text]", filters.tag),
+        ("created_at >= {}", filters.created_after),
+        ("created_at < {}", filters.created_before),
+        ("status = ANY({}::text[])", [status.value for status in filters.statuses] or None),
+    ]
+    match filters.project_ids:
+        case None:
+            pass
+        case (only,):
+            wanted.append(("project_id = {}", only))
+        case several:
+            wanted.append(("project_id = ANY({}::text[])", list(several)))
+    where, values = ["deleted_at IS NULL"], []
+    for condition, value in wanted:
+        if value is not None:
+            values.append(value)
+            where.append(condition.format(f"${len(values)}"))
+    return where, values
+
+
+def job_from(row: asyncpg.Record) -> Job:
+    """The row as the domain's value."""
+    return Job(
+        id=row["id"],
+        project_id=row["project_id"],
+        branch_id=row["branch_id"],
+        job_type=JobType(row["job_type"]),
+        status=JobStatus(row["status"]),
+        prompt=row["prompt"],
+        width=row["width"],
+        height=row["height"],
+        provider=row["provider"],
+        model=row["model"],
+        params=json.loads(row["params"]),
+        scene_id=row["scene_id"],
+        shot_id=row["shot_id"],
+        asset_id=row["asset_id"],
+        asset_type=row["asset_type"],
+        priority=row["priority"],
+        tags=tuple(row["tags"]),
+        batch_id=row["batch_id"],
+        parent_job_id=row["parent_job_id"],
+        idempotency_key=row["idempotency_key"],
+        fingerprint=row["fingerprint"],
+        attempt_count=row["attempt_count"],
+        retry_count=row["retry_count"],
+        max_retries=row["max_retries"],
+        retries_used=row["retries_used"],
+        death_count=row["death_count"],
+        fence=row["fence"],
+        delivery_no=row["delivery_no"],
+        event_seq=row["event_seq"],
+        estimated_micros=row["estimated_micros"],
+        cost_micros=row["cost_micros"],
+        estimated_credits=row["estimated_cost"],
+        cost_credits=row["cost_credits"],
+        max_cost_micros=row["max_cost_micros"],
+        public_url=row["public_url"],
+        storage_path=row["storage_path"],
+        failure=_failure(row),
+        provider_metadata=json.loads(row["provider_metadata"]),
+        created_at=row["created_at"],
+        scheduled_at=row["scheduled_at"],
+        deadline_at=row["deadline_at"],
+        processing_started_at=row["processing_started_at"],
+        generating_started_at=row["generating_started_at"],
+        uploading_started_at=row["uploading_started_at"],
+        completed_at=row["completed_at"],
+        updated_at=row["updated_at"],
+        cancel_requested_at=row["cancel_requested_at"],
+    )
+
+
+def _failure(row: asyncpg.Record) -> Failure | None:
+    if row["error_code"] is None:
+        return None
+    return Failure(
+        code=Code(row["error_code"]),
+        reason=row["error_reason"],
+        message=row["error_message"],
+        stage=FailureStage(row["failure_stage"]) if row["failure_stage"] else None,
+        billed=Billed(row["error_billed"]),
+        retryable=row["error_retryable"],
+    )

@@ -1,0 +1,272 @@
+"""The job rows, written: one insert, one claim, one guarded setter."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from imagejobs.db.job_reads import job_from
+from imagejobs.domain.events import EventKind
+from imagejobs.domain.jobs import Failure, Job, JobStatus, JobType
+from imagejobs.domain.lifecycle import sources
+from imagejobs.ports import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What submit writes; everything else has a default."""
+
+    id: UUID
+    idempotency_key: str | None
+    fingerprint: bytes
+    project_id: str
+    branch_id: str
+    scene_id: str | None
+    shot_id: str | None
+    asset_id: str | None
+    asset_type: str | None
+    job_type: JobType
+    prompt: str
+    style_capsule_id: str | None
+    width: int
+    height: int
+    provider: str | None
+    model: str | None
+    params: Mapping[str, Any]
+    priority: int
+    deadline_seconds: float
+    max_retries: int
+    max_cost_micros: int | None
+    estimated_micros: int | None
+    price_version: str | None
+    batch_id: UUID | None
+    created_by: str | None
+    key_id: str | None
+    tags: Sequence[str]
+
+
+_INSERT = """
+WITH job AS (
+    INSERT INTO public.image_generation_jobs (
+        id, idempotency_key, fingerprint, project_id, branch_id, scene_id, shot_id, asset_id, asset_type, job_type, prompt,
+        visual_style_capsule_id, width, height, provider, model, params, priority, deadline_at, max_retries,
+        max_cost_micros, estimated_micros, estimated_cost, batch_id, created_by, tags, event_seq)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18,
+           now() + make_interval(secs => $19), $20, $21, $22,
+           round($22::numeric / instance.micros_per_credit, 6), $23, $24, $25, 1
+    FROM imagejobs.instance
+    ON CONFLICT (project_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, project_id
+), event AS (
+    INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+    SELECT id, project_id, 1, 'job.queued', '{"status": "queued"}' FROM job
+), reservation AS (
+    INSERT INTO imagejobs.reservations (job_id, reservation_no, project_id, key_id, amount_micros, price_version)
+    SELECT id, 1, project_id, $26, $22, $27 FROM job WHERE $22::bigint IS NOT NULL
+), entry AS (
+    INSERT INTO imagejobs.ledger_entries (job_id, reservation_no, project_id, key_id, kind, amount_micros, price_version)
+    SELECT id, 1, project_id, $26, 'reserve', $22, $27 FROM job WHERE $22::bigint IS NOT NULL
+)
+SELECT id FROM job
+"""
+
+
+async def insert(tx: Transaction, job: NewJob) -> bool:
+    """Write the job, its first event and its first reservation; False where its key is taken, and then nothing is written.
+
+    Waits for a concurrent insert under the same key to commit or roll back.
+    """
+    row = await tx.fetchval(
+        _INSERT,
+        job.id,
+        job.idempotency_key,
+        job.fingerprint,
+        job.project_id,
+        job.branch_id,
+        job.scene_id,
+        job.shot_id,
+        job.asset_id,
+        job.asset_type,
+        job.job_type.value,
+        job.prompt,
+        job.style_capsule_id,
+        job.width,
+        job.height,
+        job.provider,
+        job.model,
+        json.dumps(dict(job.params)),
+        job.priority,
+        job.deadline_seconds,
+        job.max_retries,
+        job.max_cost_micros,
+        job.estimated_micros,
+        job.batch_id,
+        job.created_by,
+        list(job.tags),
+        job.key_id,
+        job.price_version,
+    )
+    return row is not None
+
+
+_CLAIM = """
+WITH before AS (
+    SELECT id, status FROM public.image_generation_jobs WHERE id = $1 FOR UPDATE
+), job AS (
+    UPDATE public.image_generation_jobs AS target
+    SET fence = target.fence + 1,
+        status = CASE WHEN target.status = 'queued' THEN 'processing' ELSE target.status END,
+        processing_started_at = CASE WHEN target.status = 'queued' THEN now() ELSE target.processing_started_at END,
+        death_count = target.death_count + CASE WHEN target.status = 'queued' OR $3::bigint IS NOT NULL THEN 0 ELSE 1 END,
+        event_seq = target.event_seq + CASE WHEN target.status = 'queued' THEN 1 ELSE 0 END,
+        scheduled_at = NULL,
+        updated_at = greatest(target.updated_at, now())
+    FROM before
+    WHERE target.id = before.id
+      AND target.delivery_no = $2
+      AND target.status IN ('queued', 'processing', 'generating', 'uploading')
+      AND ($3::bigint IS NULL OR target.fence = $3)
+    RETURNING target.*, before.status AS status_before
+), event AS (
+    INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+    SELECT id, project_id, event_seq, 'job.processing', '{"status": "processing"}' FROM job WHERE status_before = 'queued'
+)
+SELECT *, extract(epoch FROM deadline_at - now())::float8 AS seconds_left FROM job
+"""
+
+
+async def claim(tx: Transaction, job_id: UUID, delivery_no: int, held_fence: int | None) -> tuple[Job, float] | None:
+    """Take the job over, raising its fence; its row and the seconds left to its deadline, None for a stale message.
+
+    A running job whose message came again had its worker die: `death_count` grows, the status stays. With `held_fence` the
+    claim is its holder's own renewal: nothing where somebody else claimed meanwhile, and no death.
+    """
+    row = await tx.fetchrow(_CLAIM, job_id, delivery_no, held_fence)
+    return None if row is None else (job_from(row), row["seconds_left"])
+
+
+async def lock(tx: Transaction, job_id: UUID, fence: int) -> Job | None:
+    """The row, locked until the transaction ends, if the fence holds."""
+    row = await tx.fetchrow(
+        "SELECT * FROM public.image_generation_jobs WHERE id = $1 AND fence = $2 FOR NO KEY UPDATE", job_id, fence
+    )
+    return None if row is None else job_from(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One move of a job; fields left alone keep what the row has."""
+
+    to: JobStatus
+    fence: int | None = None  # None: by a person, who outranks every worker
+    failure: Failure | None = None
+    delay_seconds: float = 0.0
+    retries: int = 0
+    purchases: int = 0
+    is_person_retry: bool = False
+    object_key: str | None = None
+    public_url: str | None = None
+    provider_metadata: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] = field(default_factory=dict)
+
+
+_MOVE = """
+WITH job AS (
+    UPDATE public.image_generation_jobs
+    SET status = $2,
+        fence = fence + CASE WHEN $4::bigint IS NULL THEN 1 ELSE 0 END,
+        processing_started_at = CASE WHEN $2 = 'processing' THEN now() ELSE processing_started_at END,
+        generating_started_at = CASE WHEN $2 = 'generating' THEN now() ELSE generating_started_at END,
+        uploading_started_at = CASE WHEN $2 = 'uploading' THEN now() ELSE uploading_started_at END,
+        completed_at = CASE WHEN $2 IN ('completed', 'failed', 'canceled') THEN now() END,
+        scheduled_at = CASE WHEN $2 = 'queued' AND $5::float8 > 0 THEN now() + make_interval(secs => $5) END,
+        delivery_no = delivery_no + CASE WHEN $2 = 'queued' THEN 1 ELSE 0 END,
+        retries_used = CASE WHEN $8 THEN 0 ELSE retries_used + $6 END,
+        death_count = CASE WHEN $8 THEN 0 ELSE death_count END,
+        retry_count = retry_count + CASE WHEN $8 THEN 1 ELSE 0 END,
+        deadline_at = CASE WHEN $8 THEN now() + (deadline_at - created_at) ELSE deadline_at END,
+        cancel_requested_at = CASE WHEN $8 THEN NULL ELSE cancel_requested_at END,
+        attempt_count = attempt_count + $7,
+        last_attempt_at = CASE WHEN $7 > 0 THEN now() ELSE last_attempt_at END,
+        failure_stage = $9, error_code = $10, error_reason = $11, error_message = $12, error_billed = $13,
+        error_retryable = $14,
+        storage_path = coalesce($15, storage_path),
+        public_url = coalesce($16, public_url),
+        provider_metadata = coalesce($17::jsonb, provider_metadata),
+        event_seq = event_seq + 1,
+        updated_at = greatest(updated_at, now())
+    WHERE id = $1 AND status = ANY($3) AND ($4::bigint IS NULL OR fence = $4)
+    RETURNING *
+), event AS (
+    INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+    SELECT id, project_id, event_seq, $18, $19::jsonb FROM job
+)
+SELECT * FROM job
+"""
+
+
+async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
+    """Apply the change if the transition table and the fence allow it, and write its event; None where they do not.
+
+    The only statement that changes a status, besides the claim.
+    """
+    failure = change.failure
+    row = await tx.fetchrow(
+        _MOVE,
+        job_id,
+        change.to.value,
+        [status.value for status in sources(change.to)],
+        change.fence,
+        change.delay_seconds,
+        change.retries,
+        change.purchases,
+        change.is_person_retry,
+        failure.stage.value if failure and failure.stage else None,
+        failure.code.value if failure else None,
+        failure.reason if failure else None,
+        failure.message if failure else None,
+        failure.billed.value if failure else None,
+        failure.retryable if failure else None,
+        change.object_key,
+        change.public_url,
+        None if change.provider_metadata is None else json.dumps(dict(change.provider_metadata)),
+        EventKind(f"job.{change.to.value}").value,
+        json.dumps({"status": change.to.value, **change.event}),
+    )
+    return None if row is None else job_from(row)
+
+
+async def redeliver(tx: Transaction, job_id: UUID, delivery_no: int) -> Job | None:
+    """Count a new delivery for an open job, so that older messages are refused; None where somebody was faster."""
+    row = await tx.fetchrow(
+        "UPDATE public.image_generation_jobs SET delivery_no = delivery_no + 1 WHERE id = $1 AND delivery_no = $2 "
+        "AND status IN ('queued', 'processing', 'generating', 'uploading') RETURNING *",
+        job_id,
+        delivery_no,
+    )
+    return None if row is None else job_from(row)
+
+
+async def add_cost(tx: Transaction, job_id: UUID, micros: int) -> None:
+    """Add a posted cost to the job, whoever owns it now."""
+    await tx.execute(
+        "UPDATE public.image_generation_jobs SET cost_micros = coalesce(cost_micros, 0) + $2, "
+        "cost_credits = round((coalesce(cost_micros, 0) + $2)::numeric / "
+        "(SELECT micros_per_credit FROM imagejobs.instance), 6) WHERE id = $1",
+        job_id,
+        micros,
+    )
+
+
+async def overdue(tx: Transaction, running_grace_seconds: float, limit: int) -> list[Job]:
+    """Queued jobs past their deadline, and running ones past it by more than the grace; locked, others' locks skipped."""
+    rows = await tx.fetch(
+        "SELECT * FROM public.image_generation_jobs "
+        "WHERE status IN ('queued', 'processing', 'generating', 'uploading') AND deadline_at < now() "
+        "AND (status = 'queued' OR deadline_at < now() - make_interval(secs => $1)) "
+        "ORDER BY deadline_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+        running_grace_seconds,
+        limit,
+    )
+    return [job_from(row) for row in rows]

@@ -1,0 +1,69 @@
+"""The rows of workers that say they are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from imagejobs.ports import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One worker process, named so that a neighbor on its machine can tell whether it still runs."""
+
+    id: UUID
+    version: str
+    host: str
+    boot_id: str
+    pid: int
+    pid_started: str
+    lanes: Sequence[str]
+    concurrency: int
+
+
+async def insert(tx: Transaction, worker: Worker) -> None:
+    """Write the worker down."""
+    await tx.execute(
+        "INSERT INTO imagejobs.workers (id, version, host, boot_id, pid, pid_started, lanes, concurrency) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+        worker.id,
+        worker.version,
+        worker.host,
+        worker.boot_id,
+        worker.pid,
+        worker.pid_started,
+        list(worker.lanes),
+        worker.concurrency,
+    )
+
+
+async def seen(tx: Transaction, worker_id: UUID) -> None:
+    """Note that the worker runs."""
+    await tx.execute("UPDATE imagejobs.workers SET seen_at = now() WHERE id = $1", worker_id)
+
+
+async def on_host(tx: Transaction, host: str, boot_id: str) -> list[Worker]:
+    """The workers of that machine since its last boot; locked, and those that somebody else looks at are skipped."""
+    rows = await tx.fetch(
+        "SELECT * FROM imagejobs.workers WHERE host = $1 AND boot_id = $2 AND boot_id <> '' FOR UPDATE SKIP LOCKED",
+        host,
+        boot_id,
+    )
+    return [
+        Worker(
+            id=row["id"],
+            version=row["version"],
+            host=row["host"],
+            boot_id=row["boot_id"],
+            pid=row["pid"],
+            pid_started=row["pid_started"],
+            lanes=tuple(row["lanes"]),
+            concurrency=row["concurrency"],
+        )
+        for row in rows
+    ]
+
+
+async def delete(tx: Transaction, worker_id: UUID) -> None:
+    """Forget the worker; forgetting one that is not there is fine."""
+    await tx.execute("DELETE FROM imagejobs.workers WHERE id = $1", worker_id)

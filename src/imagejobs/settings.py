@@ -1,0 +1,155 @@
+"""Every setting, read once from the environment and a `.env` file; nothing else reads them."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from imagejobs.errors import ConfigurationError
+from imagejobs.ports import ProviderConfig
+
+_PROVIDER_SETTING = re.compile(r"IMAGEJOBS_([A-Z0-9]+)_(API_KEY|BASE_URL|TIMEOUT_SECONDS)")
+PROVIDER_PATTERNS = {
+    "IMAGEJOBS_<PROVIDER>_API_KEY": "The key of that provider; `<PROVIDER>` is its name in capitals.",
+    "IMAGEJOBS_<PROVIDER>_BASE_URL": "Where that provider answers, instead of its usual address.",
+    "IMAGEJOBS_<PROVIDER>_TIMEOUT_SECONDS": "How long one call may take, instead of what its catalogue entry says.",
+}
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "imagejobs"
+
+
+def _setting(name: str, description: str, default: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - pydantic's own field type
+    return Field(default, validation_alias=AliasChoices(name), description=description, **limits)
+
+
+class Settings(BaseSettings):
+    """What the operator chose. Frozen; an empty value counts as unset."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True, populate_by_name=True
+    )
+
+    database_url: str | None = _setting(
+        "DATABASE_URL", "PostgreSQL 15 or newer, as `postgresql://user:password@host/database`. Unset: `up` runs its own."
+    )
+    direct_database_url: str | None = _setting(
+        "IMAGEJOBS_DIRECT_DATABASE_URL",
+        "The same database without a pooler between, for migrations and listening; set it when DATABASE_URL names a pooler.",
+    )
+    port: int = _setting("PORT", "The port of the web API.", 3001, ge=0, le=65_535)
+    host: str = _setting("IMAGEJOBS_HOST", "The address the web API listens on.", "127.0.0.1")
+    public_url: str | None = _setting(
+        "IMAGEJOBS_PUBLIC_URL", "The address under which callers reach the service; unset: the address it listens on."
+    )
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        validation_alias=AliasChoices("IMAGEJOBS_DATA_DIR"),
+        description="Where `up` keeps its database, its pictures and its admin key.",
+    )
+    default_provider: str | None = _setting(
+        "IMAGEJOBS_DEFAULT_PROVIDER", "The provider of jobs that name no model; unset: the first that is configured."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+        "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
+    )
+    concurrency: int = _setting("IMAGEJOBS_CONCURRENCY", "Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
+    workers: int = _setting("IMAGEJOBS_WORKERS", "Worker processes that `up` runs.", 1, ge=0, le=64)
+    heartbeat_seconds: float = _setting(
+        "IMAGEJOBS_HEARTBEAT_SECONDS", "A worker silent for so long is taken for dead.", 10.0, ge=0.5, le=600
+    )
+    dequeue_seconds: float = _setting(
+        "IMAGEJOBS_DEQUEUE_SECONDS", "How often a worker looks for work that nobody woke it for.", 5.0, ge=0.1, le=60
+    )
+    job_deadline_seconds: float = _setting(
+        "IMAGEJOBS_JOB_DEADLINE_SECONDS", "How long a job may take in all, unless it says otherwise.", 900.0, ge=1
+    )
+    batch_deadline_seconds: float = _setting(
+        "IMAGEJOBS_BATCH_DEADLINE_SECONDS", "The same for each job of a batch.", 86_400.0, ge=1
+    )
+    max_retries: int = _setting("IMAGEJOBS_MAX_RETRIES", "Automatic retries of a job before it fails.", 3, ge=0, le=20)
+    retry_base_seconds: float = _setting(
+        "IMAGEJOBS_RETRY_BASE_SECONDS", "The longest wait before the first retry; it doubles with each.", 1.0, gt=0
+    )
+    retry_cap_seconds: float = _setting("IMAGEJOBS_RETRY_CAP_SECONDS", "The longest wait before any retry.", 10.0, gt=0)
+    sweep_seconds: float = _setting(
+        "IMAGEJOBS_SWEEP_SECONDS", "How often each worker looks for jobs that were forgotten.", 15.0, ge=0.2
+    )
+    staged_bytes_days: int = _setting(
+        "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
+    )
+    max_picture_pixels: int = _setting(
+        "IMAGEJOBS_MAX_PICTURE_PIXELS", "The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000
+    )
+    log_level: str = _setting("IMAGEJOBS_LOG_LEVEL", "debug, info, warning or error.", "info")
+    log_format: str = _setting("IMAGEJOBS_LOG_FORMAT", "json, text, or auto: text on a terminal.", "auto")
+    url: str | None = _setting("IMAGEJOBS_URL", "Where the commands `generate` and `jobs` find the service.")
+    api_key: str | None = _setting(
+        "IMAGEJOBS_API_KEY",
+        "The key that the commands `generate` and `jobs` send; unset: the one in the data directory.",
+        repr=False,
+    )
+    armed_probes: str | None = _setting(
+        "IMAGEJOBS_PROBES", "For tests only: what to do at named points, such as `stage.after_commit=kill`."
+    )
+    provider_settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @property
+    def served_url(self) -> str:
+        """The address that callers are told, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def provider_config(self, name: str) -> ProviderConfig:
+        """What the environment says of one provider."""
+        found = self.provider_settings.get(name, {})
+        seconds = found.get("timeout_seconds")
+        try:
+            return ProviderConfig(
+                api_key=found.get("api_key"),
+                base_url=found.get("base_url"),
+                timeout_seconds=None if seconds is None else float(seconds),
+            )
+        except ValueError as error:
+            raise ConfigurationError([f"IMAGEJOBS_{name.upper()}_TIMEOUT_SECONDS must be a number of seconds."]) from error
+
+
+def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has its own type
+    """The settings of this process; `chosen` ones (from the command line) win. Every problem is listed at once."""
+    words = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        return Settings(provider_settings=_provider_settings(), **words)
+    except ValidationError as error:
+        raise ConfigurationError([_problem(item["loc"], item["msg"]) for item in error.errors()]) from error
+
+
+def _provider_settings() -> Mapping[str, Mapping[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for name, value in {**dotenv_values(".env"), **os.environ}.items():
+        if value and (match := _PROVIDER_SETTING.fullmatch(name)):
+            found.setdefault(match[1].lower(), {})[match[2].lower()] = value
+    return found
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, location))}: {message}"

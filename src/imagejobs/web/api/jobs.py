@@ -1,0 +1,105 @@
+"""The routes of jobs: make, read, list, follow."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from imagejobs.app.query import get_job, job_events, list_jobs
+from imagejobs.app.submit import submit
+from imagejobs.errors import MalformedRequest, NotFound
+from imagejobs.web.api import cursors
+from imagejobs.web.api.answers import EventList, GenerateAnswer, JobBody, JobList, iso, job_json, submission_json
+from imagejobs.web.api.requests import MAX_KEY, GenerateBody, ListQuery
+from imagejobs.web.auth import Asker, WiredDeps
+
+router = APIRouter(prefix="/api/images", tags=["jobs"])
+
+_PRIVATE = {"cache-control": "private, no-cache"}
+
+
+@router.post(
+    "/generate",
+    status_code=202,
+    response_model=GenerateAnswer,
+    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}},
+    summary="Make a picture",
+)
+async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller: Asker) -> Response:
+    """Write the job and answer at once; follow it at `Location`.
+
+    With an idempotency key, in the body or in the header `Idempotency-Key`, a repeat finds the same job.
+    """
+    key = _idempotency_key(request, body.idempotency_key)
+    submission = await submit(deps, caller, body.request(deps.policy.micros_per_credit), key)
+    headers = {"location": f"/api/images/jobs/{submission.jobs[0].id}", "cache-control": "no-store"}
+    if submission.is_replay:
+        headers["idempotent-replayed"] = "true"
+    return JSONResponse(submission_json(submission), 200 if submission.is_replay else 202, headers)
+
+
+def _idempotency_key(request: Request, from_body: str | None) -> str | None:
+    found = request.headers.getlist("idempotency-key")
+    if len(found) > 1:
+        raise MalformedRequest("The header Idempotency-Key was sent more than once; send it once.")
+    if not found:
+        return from_body
+    key = found[0].strip()
+    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+        raise MalformedRequest(f"The header Idempotency-Key must have 1 to {MAX_KEY} printable characters.")
+    if from_body is not None and from_body != key:
+        raise MalformedRequest("The header Idempotency-Key and the member idempotencyKey differ; send one, or both alike.")
+    return key
+
+
+@router.get("/jobs/{job_id}", response_model=JobBody, summary="Read a job")
+async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker) -> Response:
+    """The job as it stands; with `If-None-Match` a 304 while nothing changed."""
+    view = await get_job(deps, caller, _parsed(job_id))
+    return _fresh(request, job_json(view))
+
+
+@router.get("/jobs", response_model=JobList, summary="List jobs")
+async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps: WiredDeps, caller: Asker) -> Response:
+    """The caller's jobs, newest first, narrowed by the filters given."""
+    before = None if query.cursor is None else cursors.decode(query.cursor)
+    page = await list_jobs(deps, caller, query.filters(), before, query.limit)
+    body = {
+        "jobs": [job_json(view) for view in page.views],
+        "nextCursor": None if page.next_before is None else cursors.encode(page.next_before),
+    }
+    return _fresh(request, body)
+
+
+@router.get("/jobs/{job_id}/events", response_model=EventList, summary="What happened to a job")
+async def read_events(
+    job_id: str,
+    request: Request,
+    deps: WiredDeps,
+    caller: Asker,
+    after: Annotated[int, Query(ge=0, le=2**62, description="Only events after this `seq`.")] = 0,
+) -> Response:
+    """Every change of the job, in order, without a gap."""
+    events = await job_events(deps, caller, _parsed(job_id), after)
+    body = [{"seq": e.seq, "kind": e.kind, "at": iso(e.created_at), "data": dict(e.data)} for e in events]
+    return _fresh(request, {"events": body})
+
+
+def _parsed(job_id: str) -> UUID:
+    try:
+        return UUID(job_id)
+    except ValueError as error:
+        raise NotFound("There is no such job.") from error
+
+
+def _fresh(request: Request, document: dict[str, Any]) -> Response:
+    """The document, or 304 where the caller has it already."""
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {**_PRIVATE, "etag": etag, "x-content-type-options": "nosniff"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")

@@ -1,0 +1,188 @@
+"""The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from imagejobs.db.job_reads import Filters
+from imagejobs.domain.jobs import JobStatus, JobType
+from imagejobs.domain.money import from_credits
+from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
+
+MAX_PROMPT = 32_000
+MAX_EDGE = 16_384
+MAX_N = 100
+MAX_KEY = 255
+MAX_REFERENCES = 16
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be well-formed Unicode, without lone surrogates") from error
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Id = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+Key = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_KEY)]
+Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
+LongText = Annotated[Text, StringConstraints(min_length=1, max_length=4_000)]
+Address = Annotated[Text, StringConstraints(min_length=1, max_length=2_000, pattern=r"^https?://")]
+Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+Edge = Annotated[int, Field(strict=True, ge=1, le=MAX_EDGE)]
+
+
+class Wire(BaseModel):
+    """Unknown members are refused, so that a misspelt option is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=False, frozen=True)
+
+
+class SourceBody(Wire):
+    """Where an input picture comes from: exactly one of the three."""
+
+    url: Address | None = None
+    input_id: Id | None = None
+    job_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "SourceBody":
+        if [self.url, self.input_id, self.job_id].count(None) != 2:
+            raise ValueError("give exactly one of url, inputId and jobId")
+        return self
+
+    def source(self) -> PictureSource:
+        return PictureSource(url=self.url, input_id=self.input_id, job_id=None if self.job_id is None else str(self.job_id))
+
+
+class ReferenceBody(Wire):
+    """A reference picture and what it is for."""
+
+    url: Address | None = None
+    input_id: Id | None = None
+    role: Literal["identity", "style"] = "identity"
+
+    @model_validator(mode="after")
+    def _one(self) -> "ReferenceBody":
+        if [self.url, self.input_id].count(None) != 1:
+            raise ValueError("give exactly one of url and inputId")
+        return self
+
+    def reference(self) -> Reference:
+        return Reference(source=PictureSource(url=self.url, input_id=self.input_id), role=ReferenceRole(self.role))
+
+
+class GenerateBody(Wire):
+    """One request for one picture, or for `n` of them."""
+
+    project_id: Id
+    branch_id: Id | None = None
+    job_type: JobType
+    prompt: Prompt
+    width: Edge = 512
+    height: Edge = 512
+    idempotency_key: Key | None = None
+    visual_style_capsule_id: Id | None = None
+    manual_visual_tone: LongText | None = None
+    asset_id: Id | None = None
+    asset_type: Id | None = None
+    scene_id: Id | None = None
+    shot_id: Id | None = None
+    reference_images: Annotated[tuple[ReferenceBody, ...], Field(max_length=MAX_REFERENCES)] = ()
+    source_image: SourceBody | None = None
+    mask: SourceBody | None = None
+    mask_description: LongText | None = None
+    negative_prompt: LongText | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=MAX_N)] = 1
+    model: Id | None = None
+    fallback: Annotated[tuple[Id, ...], Field(max_length=5)] = ()
+    priority: Annotated[int, Field(strict=True, ge=-10, le=10)] = 0
+    deadline_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = None
+    max_cost: Annotated[Decimal, Field(ge=0, le=100_000)] | None = None
+    tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
+    fit: Literal["cover", "contain", "none"] | None = None
+
+    @model_validator(mode="after")
+    def _branch_named(self) -> "GenerateBody":
+        if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
+            raise ValueError(f"branchId is required for {self.job_type.value}; only generate and edit default to main")
+        return self
+
+    def request(self, micros_per_credit: int) -> ImageRequest:
+        """The domain's value, defaults filled in."""
+        return ImageRequest(
+            project_id=self.project_id,
+            branch_id=self.branch_id or "main",
+            job_type=self.job_type,
+            prompt=self.prompt,
+            width=self.width,
+            height=self.height,
+            scene_id=self.scene_id,
+            shot_id=self.shot_id,
+            asset_id=self.asset_id,
+            asset_type=self.asset_type,
+            style_capsule_id=self.visual_style_capsule_id,
+            manual_visual_tone=self.manual_visual_tone,
+            references=tuple(reference.reference() for reference in self.reference_images),
+            source_image=None if self.source_image is None else self.source_image.source(),
+            mask=None if self.mask is None else self.mask.source(),
+            mask_description=self.mask_description,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            n=self.n,
+            model=self.model,
+            fallback=self.fallback,
+            priority=self.priority,
+            deadline_seconds=self.deadline_seconds,
+            max_cost_micros=None if self.max_cost is None else from_credits(self.max_cost, micros_per_credit),
+            tags=self.tags,
+            fit=self.fit,
+        )
+
+
+class ListQuery(Wire):
+    """What a list may be narrowed by; `status` may be repeated."""
+
+    project_id: Id | None = None
+    branch_id: Id | None = None
+    status: tuple[JobStatus, ...] = ()
+    job_type: JobType | None = None
+    scene_id: Id | None = None
+    shot_id: Id | None = None
+    asset_id: Id | None = None
+    batch_id: UUID | None = None
+    tag: Tag | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=64)] | None = None
+
+    def filters(self) -> Filters:
+        """The conditions for the database."""
+        return Filters(
+            project_ids=None if self.project_id is None else (self.project_id,),
+            branch_id=self.branch_id,
+            statuses=self.status,
+            job_type=self.job_type,
+            scene_id=self.scene_id,
+            shot_id=self.shot_id,
+            asset_id=self.asset_id,
+            batch_id=self.batch_id,
+            tag=self.tag,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )

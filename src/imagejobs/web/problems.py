@@ -1,0 +1,125 @@
+"""Errors as HTTP: the only place that knows statuses. Problem documents are RFC 9457, with the contract's members (A16)."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from imagejobs import errors
+from imagejobs.errors import ImageJobsError
+
+logger = logging.getLogger(__name__)
+
+STATUSES: Mapping[type[ImageJobsError], int] = {
+    errors.MalformedRequest: 400,
+    errors.Unauthenticated: 401,
+    errors.BudgetExhausted: 402,
+    errors.PermissionDenied: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.InvalidTransition: 409,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.RequestError: 422,
+    errors.TooManyRequests: 429,
+    errors.DatabaseUnavailable: 503,
+    errors.StorageError: 503,
+    errors.ImageJobsError: 500,
+}
+
+
+def status_of(error: type[ImageJobsError]) -> int:
+    """The status of the nearest ancestor that has one."""
+    return next(STATUSES[ancestor] for ancestor in error.__mro__ if ancestor in STATUSES)
+
+
+def problem(error: ImageJobsError) -> Response:
+    """The error as a problem document; `error` inside repeats it for the pages that read that member."""
+    status = status_of(type(error))
+    document: dict[str, Any] = {
+        "type": f"urn:imagejobs:error:{error.reason}",
+        "title": error.reason.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": error.detail,
+        "code": error.code.value,
+        "reason": error.reason,
+    }
+    if isinstance(error, errors.InvalidField):
+        document["field"] = error.field
+    document["error"] = {
+        "code": error.code.value,
+        "message": error.detail,
+        "failureStage": None,
+        "reason": error.reason,
+        "billed": error.billed.value,
+        "retryable": error.retryable,
+    }
+    body = json.dumps(document, ensure_ascii=True).encode()
+    return Response(body, status, headers=_headers(error, status), media_type="application/problem+json")
+
+
+def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    if status == 401:
+        headers["www-authenticate"] = 'Bearer realm="imagejobs"'
+    if isinstance(error, errors.TooManyRequests):
+        headers["retry-after"] = str(max(1, round(error.retry_after_seconds)))
+    elif status == 503:
+        headers["retry-after"] = "2"
+    return headers
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every way a request can fail end in a problem document."""
+
+    @app.exception_handler(ImageJobsError)
+    async def on_known(_: Request, error: ImageJobsError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem(_explain(request, error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        return problem(_from_http(request, error))
+
+    @app.exception_handler(Exception)
+    async def on_fault(request: Request, error: Exception) -> Response:
+        logger.error("http.internal_error", extra={"path": request.url.path}, exc_info=error)
+        return problem(errors.InternalError("A fault inside imagejobs; its log says more. It is safe to try again."))
+
+
+def _from_http(request: Request, error: HTTPException) -> ImageJobsError:
+    match error.status_code:
+        case 404:
+            return errors.NotFound("There is nothing at this address.")
+        case 405:
+            return errors.MethodNotAllowed(f"This address does not take {request.method}.")
+        case 413:
+            return errors.BodyTooLarge(error.detail)
+        case _:
+            return errors.MalformedRequest("The request could not be read; send a JSON object in UTF-8.")
+
+
+def _explain(request: Request, found: Sequence[Mapping[str, Any]]) -> ImageJobsError:
+    """One error for what validation found: the field by the name the caller used, and the limit."""
+    first = found[0]
+    if first["type"] == "json_invalid":
+        return errors.MalformedRequest(f"The body is not JSON: {first.get('ctx', {}).get('error', 'it does not parse')}.")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if first["loc"] == ("body",) and media_type != "application/json":
+        return errors.UnsupportedMediaType("Send the body as application/json.")
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    more = f" ({len(found) - 1} more fields are wrong.)" if len(found) > 1 else ""
+    return errors.InvalidField(field, _sentence(first) + more)
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    message = str(found["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:] + "."

@@ -1,0 +1,59 @@
+"""The ASGI application: routes, limits, errors, in one place."""
+
+from collections.abc import Iterator, Sequence
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from imagejobs import __version__
+from imagejobs.app.deps import Deps
+from imagejobs.web import files
+from imagejobs.web.api import health, jobs
+from imagejobs.web.limits import BodyLimit
+from imagejobs.web.problems import install_handlers
+
+MAX_BODY_BYTES = 262_144
+_EXPOSED = ["Location", "Idempotent-Replayed", "ETag", "Retry-After"]
+
+
+def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_files: bool = True) -> FastAPI:
+    """The application over `deps`; with None it only describes itself, for the OpenAPI document."""
+    app = FastAPI(
+        title="imagejobs",
+        version=__version__,
+        summary="Durable image generation jobs",
+        docs_url=None,
+        redoc_url=None,
+        middleware=_middleware(cors_origins),
+    )
+    app.state.deps = deps
+    install_handlers(app)
+    app.include_router(jobs.router)
+    app.include_router(health.router)
+    if serves_files:
+        app.include_router(files.router)
+    return app
+
+
+def routes_of(app: FastAPI) -> Iterator[str]:
+    """Method and path of each route, as the API announces them at its start (A13)."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            yield f"{'|'.join(sorted(route.methods or ()))} {route.path}"
+
+
+def _middleware(cors_origins: Sequence[str]) -> list[Middleware]:
+    stack = [Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
+    if cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+        stack.insert(0, cors)
+    return stack

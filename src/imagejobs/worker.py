@@ -1,0 +1,65 @@
+"""The worker's life: start, take jobs, drain, stop."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from uuid import UUID
+
+from imagejobs.app.attempt import run_job
+from imagejobs.app.deps import Deps
+from imagejobs.app.neighbors import register, take_over_from_dead
+from imagejobs.app.sweep import sweep
+
+logger = logging.getLogger(__name__)
+
+_IMPATIENT_EXIT = 130
+
+
+async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
+    """Take jobs until `stop` is set, then finish those in hand.
+
+    At its start it takes over what dead workers of this machine left, without waiting for their heartbeats to run out.
+    """
+    limit = asyncio.Semaphore(concurrency)
+
+    async def handle(job_id: UUID, delivery_no: int) -> None:
+        async with limit:
+            await run_job(deps, job_id, delivery_no)
+
+    await register(deps, concurrency)
+    await take_over_from_dead(deps)
+    logger.info("worker.started", extra={"worker_id": str(deps.worker_id), "lanes": list(deps.providers)})
+    sweeper = asyncio.create_task(_sweep_until(deps, stop))
+    try:
+        await deps.engine.run(handle, stop)
+    finally:
+        stop.set()
+        await sweeper
+    logger.info("worker.stopped", extra={"worker_id": str(deps.worker_id)})
+
+
+async def _sweep_until(deps: Deps, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await sweep(deps)
+        await take_over_from_dead(deps)
+        try:
+            await asyncio.wait_for(stop.wait(), deps.policy.sweep_seconds * (0.8 + 0.4 * deps.clock.chance()))
+        except TimeoutError:
+            continue
+
+
+def drain_on_signals(stop: asyncio.Event, announce: Callable[[], None]) -> None:
+    """SIGTERM or SIGINT sets `stop`; a second one quits at once, leaving the jobs in hand to other workers."""
+
+    def on_signal() -> None:
+        if stop.is_set():
+            logger.warning("worker.quit")
+            os._exit(_IMPATIENT_EXIT)
+        announce()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, on_signal)

@@ -1,0 +1,76 @@
+import itertools
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from imagejobs.db.migrate import migrate
+from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.engine.pgq import install
+from tests.support.databases import debian_server, sibling, wheel_server
+
+_numbers = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", choices=["wheel", "debian"], default="wheel", help="the server the tests run on")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def postgres(pytestconfig: pytest.Config) -> Iterator[str]:
+    """A real server for the whole session; the address of its superuser."""
+    server = wheel_server() if pytestconfig.getoption("--postgres") == "wheel" else debian_server(free_port())
+    with server as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: str) -> str:
+    """The name of a migrated database that others are cloned from."""
+    admin = await asyncpg.connect(postgres)
+    name = f"template_{os.getpid()}"
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    connection = await asyncpg.connect(sibling(postgres, name))
+    await migrate(connection, install)
+    await connection.close()
+    return name
+
+
+@pytest.fixture
+async def empty_dsn(postgres: str) -> AsyncIterator[str]:
+    """An empty database for one test."""
+    name = f"empty_{os.getpid()}_{next(_numbers)}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield sibling(postgres, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def dsn(postgres: str, template: str) -> AsyncIterator[str]:
+    """A migrated database for one test."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield sibling(postgres, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """A pool on a migrated database."""
+    opened = await Database.connect(dsn, PoolOptions(max_size=12))
+    yield opened
+    await opened.close()
