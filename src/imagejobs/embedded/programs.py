@@ -110,7 +110,7 @@ class Programs:
             return replace(self, account=account)
         site = self._copied_to(system_dir / f"postgresql-{self.version}-{metadata.version(WHEEL)}")
         if not account.can_run(_path(site, "initdb"), "--version"):
-            raise refusal(f"the user with id {account.uid} may not run programs below {site}, or we may not switch to that user.")
+            raise refusal(f"the user with id {account.uid} cannot run programs below {site}, or we cannot switch to it.")
         return replace(self, account=account, site=site)
 
     def _copied_to(self, target: Path) -> Path:

@@ -155,7 +155,7 @@ def _stop(cluster: Cluster) -> bool:
     """Stop the server; True once no process of it lives."""
     with cluster.lock("server") as lock:
         for mode, seconds in (("fast", 20), ("immediate", 5)):
-            # A killed server's processes end by themselves; pg_ctl would signal whoever has its pid now, or wait for a zombie.
+            # A killed server's processes end by themselves; pg_ctl would signal whoever has its pid now, or await a zombie.
             if lock.try_acquire(0 if _answering_port(cluster.path) else 2):
                 return True
             cluster.run("pg_ctl", "stop", "--silent", f"--mode={mode}", f"--timeout={seconds}", inherit=lock)

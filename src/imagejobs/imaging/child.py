@@ -14,13 +14,14 @@ from contextlib import suppress
 from typing import BinaryIO, assert_never
 
 import blurhash  # type: ignore[import-untyped]
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 - spares loading all plugins
 
 from imagejobs.imaging.wire import REQUEST, Format, Limits, Operation, Reply, Request, Status
 
 _OPEN_FILES = 16
 _BLURHASH_EDGE = 24
 _WEBP_QUALITY = 80
+_WEBP_METHOD = 2  # a third of the time of the usual 4, for some two per cent more bytes
 _MAX_PROFILE_BYTES = 64 * 1024
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -57,16 +58,18 @@ def main() -> None:
 
 
 def _prepare(limits: Limits) -> None:
-    """Load the three codecs, and make Pillow's own bomb warning an error at our limit.
+    """Warm the three codecs, and make Pillow's own bomb warning an error at our limit.
 
     Other warnings stay silent: a picture whose EXIF block is broken is still a picture.
     """
-    for plugin in (PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile, WebPImagePlugin.WebPImageFile):
-        assert plugin.format in Image.OPEN
-    Image.MAX_IMAGE_PIXELS = limits.max_pixels
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    for picture_format in Format:
+        sample = io.BytesIO()
+        Image.new("RGB", (1, 1)).save(sample, picture_format.name)
+        Image.open(sample, formats=(picture_format.name,)).load()
 
 
 def _confine(limits: Limits) -> None:
@@ -163,7 +166,7 @@ def _thumbnail(request: Request, max_pixels: int) -> Reply:
         small = small.transpose(turn)
     kept_profile = profile if profile and len(profile) <= _MAX_PROFILE_BYTES else None
     out = io.BytesIO()
-    small.save(out, "WEBP", quality=_WEBP_QUALITY, method=4, icc_profile=kept_profile)
+    small.save(out, "WEBP", quality=_WEBP_QUALITY, method=_WEBP_METHOD, icc_profile=kept_profile)
     return Reply(status=Status.DONE, width=small.width, height=small.height, payload=_blurhash(small) + out.getbuffer())
 
 

@@ -50,7 +50,7 @@ class Decoder:
         children: int = 1,
         max_pixels: int = 40_000_000,
         max_bytes: int = 64 * 1024 * 1024,
-        memory_bytes: int = 1536 * 1024 * 1024,
+        memory_bytes: int = 1024 * 1024 * 1024,
         timeout_seconds: float = 30.0,
     ) -> None:
         cpu_seconds = math.ceil(timeout_seconds) + _SPARE_CPU_SECONDS
@@ -66,20 +66,19 @@ class Decoder:
 
     async def start(self) -> None:
         """Every child is warm when this returns; raises InternalError where one does not come up."""
-        seats = [self._seats.get_nowait() for _ in range(self._seats.qsize())]
-        started = await asyncio.gather(*(self._spawn() for _ in seats), return_exceptions=True)
-        for child in started:
-            self._seats.put_nowait(child if isinstance(child, ChildProcess) else None)
-        for outcome in started:
-            if isinstance(outcome, BaseException):
-                await self.stop()
-                raise outcome
+        outcomes = await asyncio.gather(*(self._warm() for _ in range(self._seats.qsize())), return_exceptions=True)
+        problem = next((outcome for outcome in outcomes if outcome is not None), None)
+        if problem is not None:
+            await self.stop()
+            raise problem
 
     async def stop(self) -> None:
         """End all children; what they have in hand is finished if it takes no more than five seconds."""
         self._stopped = True
-        await asyncio.gather(*(child.end() for child in self._living), *self._dying)
+        await asyncio.gather(*(child.end() for child in self._living))
         self._living.clear()
+        while self._dying:
+            await asyncio.gather(*self._dying)
 
     async def inspect(self, data: bytes) -> PictureFacts:
         """Decode the whole picture and say what it is; raises NotAnImage, ImageCorrupt, ImageTooLarge.
@@ -126,14 +125,18 @@ class Decoder:
         self._raise_refusal(reply)
         return reply
 
+    async def _warm(self) -> None:
+        child = self._seats.get_nowait()
+        try:
+            child = await self._usable(child)
+        finally:
+            self._seats.put_nowait(child)
+
     async def _exchange(self, request: Request) -> Reply:
         child = await self._seats.get()
         reply: Reply | None = None
         try:
-            if child is None or not child.alive:
-                self._discard(child)
-                child = None
-                child = await self._spawn()
+            child = await self._usable(child)
             async with asyncio.timeout(self._timeout_seconds):
                 reply = await child.exchange(request)
         except TimeoutError as error:
@@ -146,6 +149,13 @@ class Decoder:
                 child = None
             self._seats.put_nowait(child)
         return reply
+
+    async def _usable(self, child: ChildProcess | None) -> ChildProcess:
+        """`child` itself while it lives, else a fresh one."""
+        if child is not None and child.alive:
+            return child
+        self._discard(child)
+        return await self._spawn()
 
     async def _spawn(self) -> ChildProcess:
         if self._stopped:
