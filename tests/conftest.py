@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from tests.support.databases import debian_server, sibling, wheel_server
 
 from imagejobs.db.migrate import migrate
 from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.engine.pgq import install
+from tests.support.databases import debian_server, sibling, wheel_server
 
 _numbers = itertools.count()
 

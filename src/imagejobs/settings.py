@@ -143,6 +143,11 @@ def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has i
         raise ConfigurationError([_problem(item["loc"], item["msg"]) for item in error.errors()]) from error
 
 
+def environment_with(decided: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process and what `up` decided, for its children."""
+    return {**os.environ, **decided}
+
+
 def _provider_settings() -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for name, value in {**dotenv_values(".env"), **os.environ}.items():

@@ -231,17 +231,14 @@ def assert_detached(postmaster: int) -> None:
     assert [Path(f"/proc/{postmaster}/fd/{number}").resolve().name for number in (1, 2)] == ["postgresql.log"] * 2
 
 
-def test_a_first_start_makes_a_private_durable_database(new_place: Place) -> None:
-    before = modes(new_place.data_dir.parent)
-    holder = new_place.hold()
-    dsn = holder.dsn
-    assert_private_and_durable(new_place, dsn)
-    postmaster = new_place.postmaster
+def test_a_start_gives_a_private_durable_database(place: Place) -> None:
+    holder = place.hold()
+    assert_private_and_durable(place, holder.dsn)
+    postmaster = place.postmaster
     assert_detached(postmaster)
-    assert Path("/proc", str(postmaster)).stat().st_uid == new_place.uid
+    assert Path("/proc", str(postmaster)).stat().st_uid == place.uid
     assert holder.finish() == "True"
     assert not lives(postmaster)
-    assert modes(new_place.data_dir.parent) == before
 
 
 def test_root_runs_it_as_an_unprivileged_user_in_files_apart(root_place: Place) -> None:
@@ -317,9 +314,13 @@ def test_the_second_process_attaches_and_the_last_one_stops_the_server(place: Pl
 
 
 def test_two_first_starts_at_once_make_one_server(new_place: Place) -> None:
+    before = modes(new_place.data_dir.parent)
     first, second = new_place.hold(), new_place.hold()
-    assert first.dsn == second.dsn
+    dsn = first.dsn
+    assert second.dsn == dsn
+    assert query(dsn, "SELECT 1") == [(1,)]
     assert sorted([first.finish(), second.finish()]) == ["False", "True"]
+    assert modes(new_place.data_dir.parent) == before
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -7,7 +7,39 @@ from imagejobs.db.migrate import known_migrations, migrate
 from imagejobs.engine.pgq import install
 from imagejobs.errors import ConfigurationError
 
-CONTRACT_COLUMNS = ["id", "idempotency_key", "project_id", "branch_id", "scene_id", "shot_id", "asset_id", "job_type", "status", "failure_stage", "attempt_count", "retry_count", "max_retries", "last_attempt_at", "error_code", "error_message", "prompt", "visual_style_capsule_id", "width", "height", "storage_path", "public_url", "cost_credits", "estimated_cost", "provider_metadata", "created_at", "processing_started_at", "generating_started_at", "uploading_started_at", "completed_at", "updated_at"]
+CONTRACT_COLUMNS = [
+    "id",
+    "idempotency_key",
+    "project_id",
+    "branch_id",
+    "scene_id",
+    "shot_id",
+    "asset_id",
+    "job_type",
+    "status",
+    "failure_stage",
+    "attempt_count",
+    "retry_count",
+    "max_retries",
+    "last_attempt_at",
+    "error_code",
+    "error_message",
+    "prompt",
+    "visual_style_capsule_id",
+    "width",
+    "height",
+    "storage_path",
+    "public_url",
+    "cost_credits",
+    "estimated_cost",
+    "provider_metadata",
+    "created_at",
+    "processing_started_at",
+    "generating_started_at",
+    "uploading_started_at",
+    "completed_at",
+    "updated_at",
+]
 
 
 async def test_b1_the_contracts_columns_are_there_and_it_is_our_only_table_in_public(dsn: str) -> None:

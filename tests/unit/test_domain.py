@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.values import a_job, a_request
 
 from imagejobs.domain.access import Caller, Scope, make_key, parse_key
 from imagejobs.domain.artifacts import object_key, safe_segment
@@ -24,6 +23,7 @@ from imagejobs.errors import (
     ProviderUnreachable,
     StorageUnavailable,
 )
+from tests.support.values import a_job, a_request
 
 SCHEDULE = RetrySchedule()
 ATTEMPT = UUID(int=7)

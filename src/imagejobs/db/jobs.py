@@ -53,8 +53,8 @@ WITH job AS (
         visual_style_capsule_id, width, height, provider, model, params, priority, deadline_at, max_retries,
         max_cost_micros, estimated_micros, estimated_cost, batch_id, created_by, tags, event_seq)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18,
-           now() + make_interval(secs => $19), $20, $21, $22,
-           round($22::numeric / instance.micros_per_credit, 6), $23, $24, $25, 1
+           now() + make_interval(secs => $19), $20, $21, $22::bigint,
+           round($22::bigint::numeric / instance.micros_per_credit, 6), $23, $24, $25, 1
     FROM imagejobs.instance
     ON CONFLICT (project_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, project_id

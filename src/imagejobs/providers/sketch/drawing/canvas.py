@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from imagejobs.providers.sketch.drawing.colours import Colour, Fill, Gradient, along
+from imagejobs.providers.sketch.drawing.colours import BLACK, WHITE, Colour, Fill, Gradient, along
 from imagejobs.providers.sketch.drawing.cut import Cut
+
+_GRAIN = 256
+_LIGHT_SPECKS = [20 if value < 14 else 0 for value in range(256)]
+_DARK_SPECKS = [16 if value > 241 else 0 for value in range(256)]
 
 PixelBox = tuple[int, int, int, int]
 
@@ -18,7 +23,7 @@ class Canvas:
         self.width = width
         self.height = height
         self.image = Image.new("RGB", (width, height))
-        self._scale = 4 if width * height <= 450_000 else 3 if width * height <= 1_400_000 else 2
+        self._scale = 4 if width * height <= 120_000 else 3 if width * height <= 500_000 else 2
 
     def wash(self, stops: Sequence[Colour], top: float = 0.0, bottom: float | None = None) -> None:
         """Fill the full width from `top` to `bottom` with the colours, evenly spread."""
@@ -65,6 +70,16 @@ class Canvas:
         """Put the `depth` rows above `level` upside down below it."""
         above = self.image.crop((0, level - depth, self.width, level))
         self.image.paste(above.transpose(Image.Transpose.FLIP_TOP_BOTTOM), (0, level))
+
+    def grain(self, chance: Random) -> None:
+        """Fine light and dark specks, as of print on rough paper; coarser on large pictures, so that files stay small."""
+        noise = Image.frombytes("L", (_GRAIN, _GRAIN), chance.randbytes(_GRAIN * _GRAIN))
+        size = max(1, round(math.sqrt(self.width * self.height) / 700))
+        tile = noise.resize((_GRAIN * size, _GRAIN * size), Image.Resampling.NEAREST)
+        for colour, specks in ((WHITE, tile.point(_LIGHT_SPECKS)), (BLACK, tile.point(_DARK_SPECKS))):
+            for top in range(0, self.height, tile.height):
+                for left in range(0, self.width, tile.width):
+                    self.image.paste(colour, (left, top, left + tile.width, top + tile.height), specks)
 
     def _box(self, cut: Cut, margin: int) -> PixelBox | None:
         left, top, right, bottom = cut.bounds()

@@ -1,7 +1,7 @@
 """Pieces of paper: outlines collected in picture coordinates, cut out later."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -77,26 +77,29 @@ class Frame(NamedTuple):
         return (min(ax, bx), min(ay, by)), (max(ax, bx), max(ay, by))
 
 
-_STEPS = 14
+_STEPS = 12
 _ARGUMENTS = {"M": 2, "L": 2, "Q": 4, "C": 6, "O": 4, "Z": 0}
 
 
-def flatten(text: str) -> Iterator[Outline]:
+@lru_cache(maxsize=512)
+def flatten(text: str) -> tuple[Outline, ...]:
     """The outlines of a path: `M x y`, `L x y`, `Q cx cy x y`, `C ax ay bx by x y`, `Z`; and `O x y rx ry`, an ellipse."""
+    outlines: list[Outline] = []
     points: list[Point] = []
     for letter, numbers in _commands(text):
         if letter in "MO" and points:
-            yield Outline(tuple(points))
+            outlines.append(Outline(tuple(points)))
             points = []
         if letter == "O":
             x, y, rx, ry = numbers
-            yield Outline(((x - rx, y - ry), (x + rx, y + ry)), round=True)
+            outlines.append(Outline(((x - rx, y - ry), (x + rx, y + ry)), round=True))
         elif letter in "ML":
             points.append((numbers[0], numbers[1]))
         elif letter in "QC":
             points.extend(_curve((points[-1], *zip(numbers[::2], numbers[1::2], strict=True))))
     if points:
-        yield Outline(tuple(points))
+        outlines.append(Outline(tuple(points)))
+    return tuple(outlines)
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[float]]]:
@@ -109,12 +112,13 @@ def _commands(text: str) -> Iterator[tuple[str, list[float]]]:
         index += 1 + count
 
 
-def _curve(control: Sequence[Point]) -> Iterator[Point]:
-    degree = len(control) - 1
+def _curve(control: tuple[Point, ...]) -> Iterator[Point]:
+    """Points along a curve, by cutting the way between control points again and again."""
     for step in range(1, _STEPS + 1):
-        t = step / _STEPS
-        weights = [math.comb(degree, i) * t**i * (1 - t) ** (degree - i) for i in range(degree + 1)]
-        yield (
-            sum(weight * x for weight, (x, _) in zip(weights, control, strict=True)),
-            sum(weight * y for weight, (_, y) in zip(weights, control, strict=True)),
-        )
+        share = step / _STEPS
+        points = control
+        while len(points) > 1:
+            points = tuple(
+                (ax + (bx - ax) * share, ay + (by - ay) * share) for (ax, ay), (bx, by) in zip(points, points[1:], strict=False)
+            )
+        yield points[0]

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from imagejobs.providers.sketch.drawing.colours import Colour, along, mix, rgb
+from imagejobs.providers.sketch.drawing.colours import Colour, along, lightness, mix, rgb
+
+_SOOT: Colour = (24, 22, 28)
 
 
 class Mood(StrEnum):
@@ -53,7 +55,8 @@ class Palette:
     @property
     def ink(self) -> Colour:
         """For text on paper."""
-        return mix(self.land[2], (24, 22, 28), 0.45)
+        near = self.land[2]
+        return mix(near, _SOOT, 0.45) if lightness(near) < 0.5 else mix(self.land[1], _SOOT, 0.75)
 
     @property
     def paper(self) -> Colour:

@@ -77,6 +77,7 @@ def desert(stage: Stage) -> None:
     horizon = stage.height * stage.between(0.52, 0.58)
     radius = stage.unit * stage.between(12, 18)
     sky(stage, horizon + stage.unit * 4, sun_x, horizon - radius * stage.between(0.6, 1.6), radius)
+    stage.canvas.wash((stage.palette.depth(0.1), stage.palette.depth(0.2)), horizon + stage.unit * 2.5)
     stage.place(Where.SKY, spot, horizon * 0.8, stage.unit * 42)
     for row in range(2):
         _mesas(stage, horizon + stage.unit * 3, stage.unit * (19 - 6 * row), stage.palette.depth(0.12 + 0.2 * row))
@@ -85,7 +86,7 @@ def desert(stage: Stage) -> None:
         if row == 3:
             stage.place(Where.GROUND, spot, level + stage.unit * 4, stage.unit * 46)
         if row > 0:
-            _cacti(stage, level, stage.unit * (6 + 6 * row), mix(stage.palette.depth(0.6 + 0.13 * row), stage.shadow, 0.15))
+            _cacti(stage, spot, level, stage.unit * (6 + 6 * row), mix(stage.palette.depth(0.6 + 0.13 * row), stage.shadow, 0.15))
         _dune(stage, level, stage.palette.depth(0.3 + 0.62 * row / 3))
 
 
@@ -121,7 +122,7 @@ def _dune(stage: Stage, level: float, tone: Colour) -> None:
     stage.canvas.paste(shade, mix(tone, stage.shadow, 0.28), opacity=0.6)
 
 
-def _cacti(stage: Stage, ground: float, size: float, tone: Colour) -> None:
+def _cacti(stage: Stage, spot: float, ground: float, size: float, tone: Colour) -> None:
     saguaro = (
         "M 45 102 L 45 12 C 45 3 55 3 55 12 L 55 102 Z M 47 66 L 30 62 C 22 60 20 56 20 50 L 20 36 C 20 30 28 30 28 36 L 28 50 "
         "C 28 53 30 54 33 54 L 47 56 Z M 53 56 L 68 52 C 71 51 72 49 72 46 L 72 28 C 72 22 80 22 80 28 L 80 48 C 80 56 77 59 71 61 L 53 66 Z"
@@ -129,6 +130,8 @@ def _cacti(stage: Stage, ground: float, size: float, tone: Colour) -> None:
     cut = Cut()
     for _ in range(round(stage.chance.choice((1, 1, 2)) * stage.repeats)):
         x = stage.between(0.04, 0.96) * stage.width
+        if stage.figure is not None and abs(x - spot) < stage.unit * 32:
+            continue
         cut.path(saguaro, Frame(x, ground + size * 0.1, size * stage.between(0.7, 1.1), flipped=stage.chance.random() < 0.5))
     stage.canvas.paste(cut, tone)
 
@@ -153,9 +156,9 @@ def city(stage: Stage) -> None:
 
 def _quay(stage: Stage, spot: float) -> None:
     top = stage.height * 0.92
-    stage.place(Where.GROUND, spot, top + stage.unit * 1.5, stage.unit * 46)
     stage.layer(lambda _: top, mix(stage.palette.depth(1), stage.shadow, 0.3), mist=0)
     stage.layer(lambda _: top + stage.unit * 1.4, stage.palette.depth(0.9), mist=0, shade=0.2)
+    stage.place(Where.GROUND, spot, top + stage.unit * 2.2, stage.unit * 46)
 
 
 def _skyline(stage: Stage, ground: float, tall: float, tone: Colour, row: int) -> None:
@@ -168,9 +171,8 @@ def _skyline(stage: Stage, ground: float, tall: float, tone: Colour, row: int) -
         if row > 0:
             _windows(stage, lit, dim, (x, ground - height, x + wide, ground))
         x += wide * stage.between(0.94, 1.12)
-    bounds = (0, ground - tall, stage.width, ground)
     stage.canvas.shade(body, stage.shadow, radius=stage.unit * 1.8, strength=0.22)
-    stage.canvas.paste(body, Gradient(tone, stage.palette.haze(tone, 0.3)), clip=Cut().rectangle(*bounds) if row == 0 else None)
+    stage.canvas.paste(body, Gradient(tone, stage.palette.haze(tone, 0.3)))
     stage.canvas.paste(side, mix(tone, stage.shadow, 0.35), opacity=0.4)
     stage.canvas.paste(dim, mix(tone, stage.palette.sky[2], 0.3), opacity=0.6)
     stage.canvas.paste(lit, mix(stage.palette.sun, (255, 222, 130), 0.6) if stage.palette.dark else stage.palette.light, opacity=0.92)

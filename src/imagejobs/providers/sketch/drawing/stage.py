@@ -73,7 +73,12 @@ class Stage:
         """Draw the figure, if it belongs there."""
         if self.figure is None or self.figure.where is not where:
             return
-        frame = Frame(x, ground, size * self.figure.scale, flipped=x > self.width / 2)
+        tall = size * self.figure.scale
+        if where is Where.SKY:
+            ground = max(ground, tall * 1.1 + self.unit * 2)
+        if self.palette.dark:
+            self.canvas.glow(x, ground - tall * 0.5, tall * 0.95, self.palette.light, 0.42)
+        frame = Frame(x, ground, tall, flipped=x > self.width / 2)
         for tone, paths in self.figure.parts:
             colour = tone_of(tone, self.figure, self.palette, self.coat)
             self.canvas.paste(Cut().path(paths, frame), colour)

@@ -142,8 +142,7 @@ ROBOT = Figure(
 WANDERER = Figure(
     name="person",
     home="mountains",
-    colour=rgb("2E3A52"),
-    scale=1.0,
+    colour=rgb("C9914F"),
     parts=(
         (Tone.DARK, "M 42 70 L 49 70 L 48 101 L 41 101 Z M 51 70 L 58 70 L 60 101 L 53 101 Z"),
         (Tone.MAIN, "M 50 24 C 62 24 66 32 68 46 C 70 60 72 72 73 82 C 60 88 40 88 27 82 C 28 72 30 60 32 46 C 34 32 38 24 50 24 Z"),

@@ -1,0 +1,34 @@
+"""The database of the commands that need no service: the operator's, else the one in the data directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imagejobs.cli.home import Home
+from imagejobs.embedded import start
+from imagejobs.errors import ConfigurationError
+from imagejobs.settings import Settings
+
+
+@contextmanager
+def with_database(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
+    """Settings that name a database. An embedded one is started or joined, and released when the block ends."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    refuse_lone_direct_url(settings)
+    home = Home(settings.data_dir)
+    if not create and not home.has_database():
+        raise ConfigurationError(
+            [f"There is no database in {home.path} yet. `imagejobs up` makes one; or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."]
+        )
+    server = start(home.path)
+    try:
+        yield settings.model_copy(update={"database_url": server.dsn})
+    finally:
+        server.release()
+
+
+def refuse_lone_direct_url(settings: Settings) -> None:
+    """Two databases must never be meant at once: one to migrate and another to use."""
+    if settings.direct_database_url is not None and settings.database_url is None:
+        raise ConfigurationError(["IMAGEJOBS_DIRECT_DATABASE_URL is set, but DATABASE_URL is not. Set both or neither."])

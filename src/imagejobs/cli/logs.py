@@ -1,0 +1,78 @@
+"""What the processes write to stderr: one JSON document a line, or text for a person at a terminal."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from imagejobs.settings import Settings
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_QUIET = ("pgqueuer", "asyncio", "httpx2", "httpcore2", "PIL", "uvicorn")
+_ANNOUNCEMENTS = "imagejobs.cli.lifeline"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SECRETS = (
+    (re.compile(r"(postgres(?:ql)?://[^:@/\s]*:)[^@\s]+@"), r"\1***@"),
+    (re.compile(r"(ij_[0-9A-Za-z]{8}_)[0-9A-Za-z]{40,}"), r"\1***"),
+)
+
+
+def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
+    """Send every logger's records to `stream`, from the chosen level up; libraries are heard from `warning` up."""
+    as_text = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_ANNOUNCEMENTS).setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """`at`, `level`, `event`, `logger`, then what the record carries beside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": _instant(record).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            **_extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return _without_secrets(json.dumps(line, default=str, ensure_ascii=True))
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, event, then `name=value`; control characters are escaped, so that no value can forge a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        words = [f"{_instant(record).astimezone():%H:%M:%S}", f"{record.levelname:<7}", _escaped(record.getMessage())]
+        words += [f"{name}={_escaped(value)}" for name, value in _extras(record).items()]
+        lines = ["  ".join(words)]
+        if record.exc_info:
+            lines += ["    " + _escaped(line) for line in self.formatException(record.exc_info).splitlines()]
+        return _without_secrets("\n".join(lines))
+
+
+def _instant(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _extras(record: logging.LogRecord) -> Mapping[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _escaped(value: object) -> str:
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+
+
+def _without_secrets(line: str) -> str:
+    for pattern, replacement in _SECRETS:
+        line = pattern.sub(replacement, line)
+    return line

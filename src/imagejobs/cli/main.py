@@ -1,0 +1,68 @@
+"""The entry point: the list of commands, and how errors end the program."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import typer
+
+from imagejobs import __version__
+from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
+from imagejobs.cli.lazy import Entry, LazyGroup
+from imagejobs.errors import ConfigurationError
+
+_SERVE = "Run the service"
+_USE = "Make pictures"
+_MANAGE = "Look after it"
+
+
+class _Commands(LazyGroup):
+    entries: ClassVar[Mapping[str, Entry]] = {
+        "up": Entry(module="imagejobs.cli.up", panel=_SERVE, summary="Start everything: database, API and workers."),
+        "api": Entry(module="imagejobs.cli.api", panel=_SERVE, summary="Run the web API alone."),
+        "worker": Entry(module="imagejobs.cli.worker", panel=_SERVE, summary="Run one worker alone."),
+        "migrate": Entry(module="imagejobs.cli.migrate", panel=_SERVE, summary="Bring the database to this version."),
+        "generate": Entry(module="imagejobs.cli.generate", panel=_USE, summary="Make a picture from a prompt."),
+        "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show and watch jobs."),
+        "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
+        "doctor": Entry(module="imagejobs.cli.doctor", panel=_MANAGE, summary="Check everything and say what to do."),
+    }
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES_HELP,
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        print(f"imagejobs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")] = False,  # noqa: ARG001, FBT002 - the callback acts on it
+) -> None:
+    """Turn "make me this picture" into a durable job.
+
+    Two commands from nothing to a picture:
+
+        imagejobs up
+
+        imagejobs generate "a red fox in snow" -o pictures
+    """
+
+
+def run() -> None:
+    """Run the command that the arguments name, and exit."""
+    try:
+        app(prog_name="imagejobs")
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(f"imagejobs: {problem}", file=sys.stderr)
+        sys.exit(ExitCode.CONFIGURATION)

@@ -1,0 +1,177 @@
+"""The routes of the web API as methods. Every call may be repeated, and is, while the service is away."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx2
+
+from imagejobs.client.errors import Interrupted, Refused, Unreachable
+from imagejobs.client.models import Event, Job, JobPage, Submission
+
+_Parsed = TypeVar("_Parsed")
+
+_REPEATED_STATUSES = frozenset({429, 500, 502, 503, 504})
+_REQUEST_SECONDS = 20.0
+_EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/avif": ".avif"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """How often an unanswered call is made in all, and how long is waited between; a wait that the service names wins."""
+
+    attempts: int = 4
+    base_seconds: float = 0.2
+    cap_seconds: float = 5.0
+
+    def wait_seconds(self, attempt: int, answer: httpx2.Response | None) -> float:
+        asked = None if answer is None else answer.headers.get("retry-after")
+        if asked is not None and asked.isdecimal():
+            return min(float(asked), self.cap_seconds)
+        return min(self.base_seconds * 2.0**attempt, self.cap_seconds) * (0.5 + random.random())  # noqa: S311 - jitter
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobQuery:
+    """What a list of jobs is narrowed by; `limit` is that of one page."""
+
+    project_id: str | None = None
+    status: str | None = None
+    job_type: str | None = None
+    tag: str | None = None
+    batch_id: str | None = None
+    limit: int = 20
+    cursor: str | None = None
+
+    def parameters(self) -> dict[str, str]:
+        named = {
+            "projectId": self.project_id,
+            "status": self.status,
+            "jobType": self.job_type,
+            "tag": self.tag,
+            "batchId": self.batch_id,
+            "limit": str(self.limit),
+            "cursor": self.cursor,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+class Client:
+    """A connection to one service. Raises the leaves of `ClientError`."""
+
+    def __init__(self, url: str, api_key: str, *, backoff: Backoff | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._backoff = backoff or Backoff()
+        # A proxy of the environment has no business between two programs of one machine.
+        options: dict[str, Any] = {"timeout": _REQUEST_SECONDS, "trust_env": not _is_loopback(self.url)}
+        self._api = httpx2.Client(headers={"authorization": f"Bearer {api_key}"}, **options)
+        self._public = httpx2.Client(follow_redirects=True, **options)
+
+    def generate(self, request: Mapping[str, Any], *, idempotency_key: str) -> Submission:
+        """Ask for pictures; the same key and request never make other jobs, however often they are sent."""
+        body = {**request, "idempotencyKey": idempotency_key}
+        answer = self._call("POST", "/api/images/generate", json=body)
+        is_replay = "idempotent-replayed" in answer.headers
+        return _parsed(answer, lambda document: Submission.parse(document, is_replay=is_replay))
+
+    def job(self, job_id: str) -> Job:
+        return _parsed(self._call("GET", _job_path(job_id)), Job.parse)
+
+    def jobs(self, query: JobQuery) -> JobPage:
+        return _parsed(self._call("GET", "/api/images/jobs", params=query.parameters()), JobPage.parse)
+
+    def events(self, job_id: str) -> list[Event]:
+        """Everything that has happened to the job, in order."""
+        answer = self._call("GET", _job_path(job_id) + "/events")
+        return _parsed(answer, lambda document: [Event.parse(item) for item in document["events"]])
+
+    def download(self, url: str, directory: Path, name: str) -> Path:
+        """Save the picture at a public address as `directory/name` with the suffix of its type; the API key is not sent.
+
+        The file appears whole or not at all; one of the same name is replaced.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        draft = directory / f".{name}.part"
+        try:
+            with self._public.stream("GET", url) as answer:
+                if answer.status_code != httpx2.codes.OK:
+                    raise Interrupted(f"{url} answered {answer.status_code}.")
+                media_type = answer.headers.get("content-type", "").partition(";")[0]
+                with draft.open("wb") as file:
+                    for part in answer.iter_bytes():
+                        file.write(part)
+            return draft.replace(directory / (name + _EXTENSIONS.get(media_type, ".bin")))
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Interrupted(f"{url} could not be fetched: {_words(error)}.") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._api.close()
+        self._public.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, **content: Any) -> httpx2.Response:  # noqa: ANN401 - what httpx2 takes
+        for attempt in range(self._backoff.attempts):
+            answer, trouble = self._ask(method, path, content)
+            if answer is not None and answer.status_code not in _REPEATED_STATUSES:
+                break
+            if attempt + 1 < self._backoff.attempts:
+                time.sleep(self._backoff.wait_seconds(attempt, answer))
+        if answer is None:
+            raise Unreachable(f"{self.url} does not answer: {trouble}.")
+        if not answer.is_success:
+            raise Refused(answer.status_code, _problem(answer))
+        return answer
+
+    def _ask(self, method: str, path: str, content: dict[str, Any]) -> tuple[httpx2.Response | None, str]:
+        try:
+            return self._api.request(method, self.url + path, **content), ""
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise Unreachable(f"{self.url} is not the address of a service: {_words(error)}.") from error
+        except httpx2.HTTPError as error:
+            return None, _words(error)
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _job_path(job_id: str) -> str:
+    return f"/api/images/jobs/{quote(job_id, safe='')}"
+
+
+def _parsed(answer: httpx2.Response, parse: Callable[[Any], _Parsed]) -> _Parsed:
+    try:
+        return parse(answer.json())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreachable(f"{answer.url} answered, but not as imagejobs does: is the address right?") from error
+
+
+def _problem(answer: httpx2.Response) -> Mapping[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    return {"title": f"{answer.url} answered {answer.status_code}, and not as imagejobs does: is the address right?"}
+
+
+def _words(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,195 @@
+"""Whatever is sent, the answer is a problem that names field and limit, never a 500, and nothing is half written."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imagejobs.app.keys import create_key
+from imagejobs.domain.access import Scope
+from tests.support.world import World
+
+pytestmark = pytest.mark.database
+
+GOOD = {"projectId": "film", "jobType": "generate", "prompt": "a fox", "width": 64, "height": 64}
+URL = "/api/images/generate"
+
+
+async def rows(world: World) -> int:
+    return int(
+        await world.scalar(
+            "SELECT (SELECT count(*) FROM public.image_generation_jobs) + (SELECT count(*) FROM imagejobs.pgqueuer) + "
+            "(SELECT count(*) FROM imagejobs.reservations) + (SELECT count(*) FROM imagejobs.projects)"
+        )
+    )
+
+
+FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"prompt": ""}, "prompt", "at least 1"),
+    ({"prompt": "   "}, "prompt", "empty"),
+    ({"prompt": "x" * 100_000}, "prompt", "32000"),
+    ({"prompt": "a\x00b"}, "prompt", "NUL"),
+    ({"prompt": "\ud800"}, "prompt", "Unicode"),
+    ({"prompt": 7}, "prompt", "string"),
+    ({"prompt": None}, "prompt", "string"),
+    ({"width": 0}, "width", "1"),
+    ({"width": -5}, "width", "1"),
+    ({"width": 32}, "width", "64 to 4096"),
+    ({"width": 5_000}, "width", "64 to 4096"),
+    ({"height": 100_000}, "height", "16384"),
+    ({"height": 512.5}, "height", "integer"),
+    ({"height": "512"}, "height", "integer"),
+    ({"height": True}, "height", "integer"),
+    ({"jobType": "portrait"}, "jobType", "master_asset"),
+    ({"jobType": None}, "jobType", "master_asset"),
+    ({"projectId": ""}, "projectId", "at least 1"),
+    ({"projectId": "p" * 201}, "projectId", "200"),
+    ({"projectId": "p\x00"}, "projectId", "NUL"),
+    ({"idempotencyKey": "k" * 256}, "idempotencyKey", "255"),
+    ({"idempotencyKey": ""}, "idempotencyKey", "at least 1"),
+    ({"n": 0}, "n", "1"),
+    ({"n": 10_000}, "n", "100"),
+    ({"seed": 2**63}, "seed", "9223372036854775807"),
+    ({"seed": -1}, "seed", "0"),
+    ({"priority": 11}, "priority", "10"),
+    ({"deadlineSeconds": 0}, "deadlineSeconds", "1"),
+    ({"maxCost": -1}, "maxCost", "0"),
+    ({"tags": ["t"] * 33}, "tags", "32"),
+    ({"tags": "t"}, "tags", "tuple"),
+    ({"referenceImages": [{"role": "style"}]}, "referenceImages.0", "url"),
+    ({"referenceImages": [{"url": "file:///etc/passwd"}]}, "referenceImages.0.url", "pattern"),
+    ({"sourceImage": {"url": "http://a", "inputId": "b"}}, "sourceImage", "exactly one"),
+    ({"model": "dall-e-3"}, "model", "sketch:sketch-1"),
+    ({"model": "sketch:other"}, "model", "sketch:sketch-1"),
+    ({"status": "completed"}, "status", "not permitted"),
+    ({"costCredits": 0}, "costCredits", "not permitted"),
+]
+
+
+@pytest.mark.parametrize(("change", "field", "limit"), FIELDS, ids=lambda value: str(value)[:40])
+async def test_a16_a_bad_field_is_named_with_its_limit(world: World, change: dict[str, Any], field: str, limit: str) -> None:
+    answer = await world.client.post(
+        URL, content=json.dumps({**GOOD, **change}), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["field"] == field
+    assert limit in body["detail"]
+    assert (body["code"], body["status"]) == ("PERMANENT", 422)
+    assert body["error"]["message"] == body["detail"]
+    assert await rows(world) == 0
+
+
+JSON = {"content-type": "application/json"}
+BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
+    (b"", JSON, 422, "invalid_field"),
+    (b"{", JSON, 400, "malformed_request"),
+    (b"[]", JSON, 422, "invalid_field"),
+    (b"null", JSON, 422, "invalid_field"),
+    (b"\xff\xfe{}", JSON, 400, "malformed_request"),
+    (b'{"prompt": NaN}', JSON, 422, "invalid_field"),
+    (b'{"width": 1e999}', JSON, 422, "invalid_field"),
+    (b'{"width": ' + b"9" * 5000 + b"}", JSON, 400, "malformed_request"),
+    (b"[" * 100_000, JSON, 400, "malformed_request"),
+    (json.dumps(GOOD).encode(), {"content-type": "text/plain"}, 415, "unsupported_media_type"),
+    (json.dumps(GOOD).encode(), {}, 415, "unsupported_media_type"),
+    (b"projectId=film", {"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+    (b"x" * 300_000, JSON, 413, "body_too_large"),
+    (json.dumps(GOOD).encode(), {**JSON, "content-length": "99999999999999999999"}, 413, "body_too_large"),
+    (json.dumps(GOOD).encode(), {**JSON, "idempotency-key": "k" * 256}, 400, "malformed_request"),
+    (json.dumps(GOOD).encode(), {**JSON, "idempotency-key": " "}, 400, "malformed_request"),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "reason"), BODIES, ids=range(len(BODIES)))
+async def test_a16_a_body_that_cannot_be_read_is_refused_whole(
+    world: World, body: bytes, headers: dict[str, str], status: int, reason: str
+) -> None:
+    answer = await world.client.post(URL, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert await rows(world) == 0
+
+
+async def test_a16_a_body_without_an_announced_length_is_cut_at_the_limit(world: World) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b"x" * 4096
+
+    answer = await world.client.post(URL, content=endless(), headers=JSON)
+    assert (answer.status_code, answer.json()["reason"]) == (413, "body_too_large")
+
+
+async def test_a_key_sent_twice_is_refused(world: World) -> None:
+    headers = [("content-type", "application/json"), ("idempotency-key", "a"), ("idempotency-key", "b")]
+    answer = await world.client.post(URL, content=json.dumps(GOOD), headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_a16_other_methods_and_addresses_are_problems_too(world: World, method: str) -> None:
+    answer = await world.client.request(method, URL)
+    assert (answer.status_code, answer.json()["reason"]) == (405, "method_not_allowed")
+    nowhere = await world.client.get("/api/nowhere")
+    assert (nowhere.status_code, nowhere.json()["reason"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "ij_00000000_" + "0" * 49, "é" * 10, "Bearer", "ij_" + "a" * 10_000])
+async def test_a16_a_bad_token_is_refused_with_the_same_words(world: World, token: str | None) -> None:
+    headers = {} if token is None else {"authorization": f"Bearer {token}".encode()}
+    del world.client.headers["authorization"]
+    answer = await world.client.post(URL, json=GOOD, headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "AUTH_ERROR"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert await rows(world) == 0
+
+
+async def test_a12_a_bound_key_reads_and_writes_its_own_project_only(world: World) -> None:
+    theirs = (await world.generate(projectId="theirs")).json()["jobId"]
+    key = await create_key(world.deps.database, "bound", project_ids=["mine"])
+    world.client.headers["authorization"] = f"Bearer {key}"
+    assert (await world.generate(projectId="mine")).status_code == 202
+    refused = await world.generate(projectId="theirs")
+    unknown = await world.generate(projectId="never-made")
+    assert refused.status_code == unknown.status_code == 404
+    assert refused.json() == unknown.json()
+    hidden = await world.client.get(f"/api/images/jobs/{theirs}")
+    absent = await world.client.get("/api/images/jobs/01890000-0000-7000-8000-000000000000")
+    assert (hidden.status_code, hidden.json()) == (404, absent.json())
+    assert (await world.client.get(f"/api/images/jobs/{theirs}/events")).json() == absent.json()
+    listed = (await world.client.get("/api/images/jobs", params={"projectId": "theirs"})).json()
+    assert listed["jobs"] == []
+    everything = (await world.client.get("/api/images/jobs")).json()
+    assert {job["projectId"] for job in everything["jobs"]} == {"mine"}
+
+
+async def test_a_key_without_the_scope_or_revoked_is_refused(world: World) -> None:
+    reader = await create_key(world.deps.database, "reader", scopes=[Scope.READ])
+    world.client.headers["authorization"] = f"Bearer {reader}"
+    assert (await world.generate()).status_code == 403
+    maker = await create_key(world.deps.database, "maker", scopes=[Scope.READ, Scope.WRITE])
+    world.client.headers["authorization"] = f"Bearer {maker}"
+    assert (await world.generate(projectId="not-made-yet")).status_code == 404
+    await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() WHERE id = $1", maker.id)
+    world.deps.keys._callers.clear()
+    assert (await world.generate()).status_code == 401
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.sampled_from(list(GOOD)), inner, max_size=5)
+        ),
+        max_leaves=12,
+    )
+)
+async def test_a16_no_json_whatever_makes_a_500(world: World, body: object) -> None:
+    answer = await world.client.post(URL, content=json.dumps(body), headers=JSON)
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["content-type"] == "application/problem+json"
