@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contract.storage_cases import CASES
 
 from imagejobs.errors import StorageRejected
 from imagejobs.ports import Storage, StoredObject
+from tests.contract.storage_cases import CASES
 
 KEY = "project_film/branch_main/scene_4/shot_2/start_frame_0123_abcd.png"
 LONGEST = "/".join(["a" * 255, "b" * 255, "c" * 255, "d" * 228 + ".png"])
@@ -24,7 +24,7 @@ hostile_segment = st.one_of(
         ["", ".", "..", "...", ".tmp-0123", ".env", "a\0b", "a\n", "a b", "a\\..", "%2e%2e", "~", "C:", "a" * 256]
     ),
     st.text(min_size=1).filter(lambda text: any(not (c.isascii() and (c.isalnum() or c in "._-/")) for c in text)),
-    st.sampled_from(["bild-ä", "\u202egnp", "a", "画像", "\ud800"]),
+    st.sampled_from(["bild-ä", "\u202egnp", "画像", "\ud800"]),
 )
 hostile_key = st.one_of(
     st.tuples(st.lists(plain, max_size=3), hostile_segment, st.lists(plain, max_size=3)).map(
@@ -32,6 +32,10 @@ hostile_key = st.one_of(
     ),
     st.integers(501, 2000).map(lambda count: "/".join("a" * count)),
 )
+
+
+def everything_below(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
 
 
 @pytest.fixture(params=CASES)
@@ -42,7 +46,7 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.mark.parametrize("ending", MEDIA_TYPES)
-async def test_gives_back_the_exact_bytes_and_their_type(storage: Storage, ending: str):
+async def test_gives_back_the_exact_bytes_and_their_type(storage: Storage, ending: str) -> None:
     data = random.Random(ending).randbytes(1_500_000)
     key = f"project_film/misc/fox_1.{ending}"
     await storage.put(key, data, MEDIA_TYPES[ending])
@@ -51,31 +55,31 @@ async def test_gives_back_the_exact_bytes_and_their_type(storage: Storage, endin
 
 @pytest.mark.parametrize("key", ["flat.png", LONGEST, KEY], ids=["flat", "longest", "usual"])
 @pytest.mark.parametrize("data", [b"", b"\0", b"\r\n\xff\xfe"])
-async def test_takes_every_allowed_key_and_any_bytes(storage: Storage, key: str, data: bytes):
+async def test_takes_every_allowed_key_and_any_bytes(storage: Storage, key: str, data: bytes) -> None:
     await storage.put(key, data, "image/png")
     assert await storage.get(key) == StoredObject(data=data, media_type="image/png")
 
 
-async def test_a_repeated_put_changes_nothing(storage: Storage):
+async def test_a_repeated_put_changes_nothing(storage: Storage) -> None:
     for _ in range(3):
         await storage.put(KEY, b"picture", "image/png")
     assert await storage.get(KEY) == StoredObject(data=b"picture", media_type="image/png")
 
 
-async def test_the_last_put_of_other_bytes_wins_whole(storage: Storage):
+async def test_the_last_put_of_other_bytes_wins_whole(storage: Storage) -> None:
     await storage.put(KEY, b"a long first picture", "image/png")
     await storage.put(KEY, b"short", "image/png")
     assert await storage.get(KEY) == StoredObject(data=b"short", media_type="image/png")
 
 
-async def test_neighbors_do_not_disturb_each_other(storage: Storage):
+async def test_neighbors_do_not_disturb_each_other(storage: Storage) -> None:
     await storage.put(KEY, b"picture", "image/png")
     await storage.put(f"{KEY}.thumb.webp", b"thumbnail", "image/webp")
     await storage.delete(f"{KEY}.thumb.webp")
     assert await storage.get(KEY) == StoredObject(data=b"picture", media_type="image/png")
 
 
-async def test_what_is_missing_is_none_and_may_be_deleted(storage: Storage):
+async def test_what_is_missing_is_none_and_may_be_deleted(storage: Storage) -> None:
     assert await storage.get(KEY) is None
     await storage.delete(KEY)
     await storage.put(KEY, b"picture", "image/png")
@@ -84,7 +88,7 @@ async def test_what_is_missing_is_none_and_may_be_deleted(storage: Storage):
     assert await storage.get(KEY) is None
 
 
-async def test_addresses_carry_the_key_and_stay_the_same(storage: Storage):
+async def test_addresses_carry_the_key_and_stay_the_same(storage: Storage) -> None:
     before = storage.public_url(KEY)
     await storage.put(KEY, b"picture", "image/png")
     assert storage.public_url(KEY) == before
@@ -95,8 +99,8 @@ async def test_addresses_carry_the_key_and_stay_the_same(storage: Storage):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=hostile_key)
-async def test_hostile_keys_are_refused(storage: Storage, tmp_path: Path, key: str):
-    before = set(tmp_path.rglob("*"))
+async def test_hostile_keys_are_refused(storage: Storage, tmp_path: Path, key: str) -> None:
+    before = everything_below(tmp_path)
     with pytest.raises(StorageRejected):
         await storage.put(key, b"picture", "image/png")
     with pytest.raises(StorageRejected):
@@ -105,10 +109,10 @@ async def test_hostile_keys_are_refused(storage: Storage, tmp_path: Path, key: s
         await storage.delete(key)
     with pytest.raises(StorageRejected):
         storage.public_url(key)
-    assert set(tmp_path.rglob("*")) == before
+    assert everything_below(tmp_path) == before
 
 
-async def test_puts_of_one_key_at_once_leave_one_whole_object(storage: Storage):
+async def test_puts_of_one_key_at_once_leave_one_whole_object(storage: Storage) -> None:
     bodies = {bytes([number]) * 300_000 for number in range(8)}
     await storage.put(KEY, min(bodies), "image/png")
     puts = asyncio.gather(*(storage.put(KEY, body, "image/png") for body in bodies))
@@ -122,15 +126,15 @@ async def test_puts_of_one_key_at_once_leave_one_whole_object(storage: Storage):
     assert last.data in bodies
 
 
-async def test_puts_into_new_folders_at_once_all_arrive(storage: Storage):
+async def test_puts_into_new_folders_at_once_all_arrive(storage: Storage) -> None:
     keys = [f"project_film/branch_{number % 3}/misc/{number}.png" for number in range(24)]
     await asyncio.gather(*(storage.put(key, key.encode(), "image/png") for key in keys))
     for key in keys:
         assert await storage.get(key) == StoredObject(data=key.encode(), media_type="image/png")
 
 
-async def test_says_that_it_is_well_and_leaves_no_trace(storage: Storage, tmp_path: Path):
+async def test_says_that_it_is_well_and_leaves_no_trace(storage: Storage, tmp_path: Path) -> None:
     health = await storage.check()
     assert health.ok
     assert health.detail
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not any(path.is_file() for path in everything_below(tmp_path))

@@ -57,11 +57,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([umount, folder], check=True)
 
 
+def remount_read_only(disk: Path) -> None:
+    subprocess.run([shutil.which("mount") or "mount", "-o", "remount,ro", disk], check=True)
+
+
+def put_and_die(root: Path) -> int:
+    """How a process ends that puts the picture and is killed when it comes to rename it."""
+    command = [sys.executable, "-I", "-c", DIES_BEFORE_THE_RENAME, str(root), KEY]
+    return subprocess.run(command, check=False, timeout=30).returncode
+
+
+def plant_link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def leftovers(root: Path) -> list[Path]:
     return list(root.glob(".tmp-*"))
 
 
-def test_the_address_is_below_files_whatever_the_base_ends_with(storage: FilesystemStorage):
+def test_the_address_is_below_files_whatever_the_base_ends_with(storage: FilesystemStorage) -> None:
     assert storage.public_url(KEY) == f"http://localhost:3001/files/{KEY}"
 
 
@@ -70,13 +93,12 @@ def test_the_address_is_below_files_whatever_the_base_ends_with(storage: Filesys
 @pytest.mark.parametrize("inside", [True, False], ids=["link to inside", "link to outside"])
 async def test_a_planted_link_is_refused_and_its_target_untouched(
     storage: FilesystemStorage, root: Path, tmp_path: Path, act: Act, linked: str, inside: bool
-):
+) -> None:
     target = (root if inside else tmp_path) / "target"
     secret = target / KEY.removeprefix(linked).lstrip("/") if linked != KEY else target
-    secret.parent.mkdir(parents=True)
+    secret.parent.mkdir(parents=True, exist_ok=True)
     secret.write_bytes(b"secret")
-    (root / linked).parent.mkdir(parents=True, exist_ok=True)
-    (root / linked).symlink_to(target)
+    plant_link(root / linked, target)
 
     with pytest.raises(StorageRejected):
         await act(storage)
@@ -90,29 +112,31 @@ async def test_a_planted_link_is_refused_and_its_target_untouched(
 @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
 async def test_what_is_no_file_is_refused_without_waiting(
     storage: FilesystemStorage, root: Path, act: Act, plant: Callable[[Path], None]
-):
+) -> None:
     (root / KEY).parent.mkdir(parents=True)
     plant(root / KEY)
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
     with pytest.raises(StorageRejected):
         await act(storage)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_descriptors() == descriptors
 
 
-async def test_a_key_below_a_picture_is_refused(storage: FilesystemStorage):
+async def test_a_key_below_a_picture_is_refused(storage: FilesystemStorage) -> None:
     await storage.put("fox.png", b"picture", "image/png")
     with pytest.raises(StorageRejected):
         await storage.put("fox.png/fox.png", b"picture", "image/png")
 
 
-async def test_the_operators_own_link_to_the_root_is_followed(storage: FilesystemStorage, root: Path, tmp_path: Path):
+async def test_the_operators_own_link_to_the_root_is_followed(
+    storage: FilesystemStorage, root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "volume").mkdir()
-    root.symlink_to(tmp_path / "volume")
+    plant_link(root, tmp_path / "volume")
     await storage.put(KEY, b"picture", "image/png")
     assert (tmp_path / "volume" / KEY).read_bytes() == b"picture"
 
 
-async def test_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_disk: Path):
+async def test_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_disk: Path) -> None:
     storage = FilesystemStorage(small_disk, "http://localhost")
     await storage.put(KEY, b"earlier", "image/png")
     for key in (KEY, "project_film/misc/other.png"):
@@ -124,10 +148,10 @@ async def test_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_di
     await storage.put(KEY, b"later", "image/png")
 
 
-async def test_a_read_only_disk_is_an_outage_and_can_still_be_read(small_disk: Path):
+async def test_a_read_only_disk_is_an_outage_and_can_still_be_read(small_disk: Path) -> None:
     storage = FilesystemStorage(small_disk, "http://localhost")
     await storage.put(KEY, b"earlier", "image/png")
-    subprocess.run([shutil.which("mount") or "mount", "-o", "remount,ro", small_disk], check=True)
+    remount_read_only(small_disk)
     with pytest.raises(StorageUnavailable, match="read-only"):
         await storage.put(KEY, b"later", "image/png")
     with pytest.raises(StorageUnavailable, match="read-only"):
@@ -138,19 +162,17 @@ async def test_a_read_only_disk_is_an_outage_and_can_still_be_read(small_disk: P
     assert await storage.get(KEY) == StoredObject(data=b"earlier", media_type="image/png")
 
 
-async def test_a_root_that_is_a_file_is_not_well(storage: FilesystemStorage, root: Path):
-    root.write_bytes(b"")
-    assert not (await storage.check()).ok
+async def test_a_root_that_is_a_file_is_not_well() -> None:
+    assert not (await FilesystemStorage(Path("/dev/null"), "http://localhost").check()).ok
 
 
 @pytest.mark.parametrize("earlier", [None, b"earlier"])
 async def test_a_crash_before_the_rename_shows_nothing_of_the_new_picture(
     storage: FilesystemStorage, root: Path, earlier: bytes | None
-):
+) -> None:
     if earlier is not None:
         await storage.put(KEY, earlier, "image/png")
-    writer = subprocess.run([sys.executable, "-I", "-c", DIES_BEFORE_THE_RENAME, str(root), KEY], check=False, timeout=30)
-    assert writer.returncode == -signal.SIGKILL
+    assert put_and_die(root) == -signal.SIGKILL
 
     stored = await storage.get(KEY)
     assert (stored.data if stored else None) == earlier
@@ -161,7 +183,7 @@ async def test_a_crash_before_the_rename_shows_nothing_of_the_new_picture(
     assert await storage.get(KEY) == StoredObject(data=b"retried", media_type="image/png")
 
 
-async def test_the_sweep_removes_old_temporary_files_only(storage: FilesystemStorage, root: Path):
+async def test_the_sweep_removes_old_temporary_files_only(storage: FilesystemStorage, root: Path) -> None:
     assert await storage.sweep_temporary() == 0
     await storage.put("tmp-old.png", b"picture", "image/png")
     old = time.time() - HOUR - 60
@@ -170,13 +192,13 @@ async def test_the_sweep_removes_old_temporary_files_only(storage: FilesystemSto
     for name in (".tmp-old", ".other", "tmp-old.png"):
         os.utime(root / name, (old, old))
     assert await storage.sweep_temporary(HOUR) == 1
-    assert {path.name for path in root.iterdir()} == {".tmp-new", ".other", "tmp-old.png"}
+    assert names_in(root) == {".tmp-new", ".other", "tmp-old.png"}
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new folders", "folders that another writer has just made"])
 async def test_bytes_and_every_name_on_the_way_reach_the_disk(
     storage: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch, known: bool
-):
+) -> None:
     if known:
         (root / KEY).parent.mkdir(parents=True)
     steps: list[str] = []

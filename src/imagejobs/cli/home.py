@@ -1,8 +1,8 @@
 """The files of a data directory that the commands share; each is readable by its owner only.
 
-    admin-key    the key that `up` made
-    local.json   where the running `up` listens, and its process id
-    up.lock      held by the running `up`; the kernel releases it, however the process ends
+admin-key    the key that `up` made
+local.json   where the running `up` listens, and its process id
+up.lock      held by the running `up`; the kernel releases it, however the process ends
 """
 
 import fcntl
@@ -40,11 +40,15 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = Lock(self._lock_path)
         except OSError as error:
-            raise ConfigurationError([f"The data directory cannot be used: {error}. Choose another with --data-dir."]) from error
+            raise ConfigurationError(
+                [f"The data directory cannot be used: {error}. Choose another with --data-dir."]
+            ) from error
         if lock.try_acquire(_LOCK_SECONDS):
             return lock
         lock.close()
-        raise ConfigurationError([f"{self._occupant()} uses {self.path} already. Stop it, or choose another with --data-dir."])
+        raise ConfigurationError(
+            [f"{self._occupant()} uses {self.path} already. Stop it, or choose another with --data-dir."]
+        )
 
     def announce(self, running: Running) -> None:
         """Tell the other commands where to find the service."""

@@ -1,6 +1,6 @@
 """The tie between `up` and its children: a socket pair, the child's end of which is its standard input.
 
-The child says through it that it has started. When the parent dies, however it dies, the child reads the end of it and stops.
+Through it the child says that it has started. When the parent dies, however it dies, the child reads the end and stops.
 """
 
 import logging

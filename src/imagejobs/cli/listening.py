@@ -11,7 +11,9 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Connections queue until somebody accepts them."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError([_explained(host, port, error)]) from error

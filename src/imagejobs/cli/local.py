@@ -19,7 +19,9 @@ def with_database(settings: Settings, *, create: bool = False) -> Iterator[Setti
     home = Home(settings.data_dir)
     if not create and not home.has_database():
         raise ConfigurationError(
-            [f"There is no database in {home.path} yet. `imagejobs up` makes one; or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."]
+            [
+                f"There is no database in {home.path} yet. `imagejobs up` makes one; or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."
+            ]
         )
     server = start(home.path)
     try:

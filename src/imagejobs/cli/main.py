@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"imagejobs {__version__}")
         raise typer.Exit
@@ -46,7 +46,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")] = False,  # noqa: ARG001, FBT002 - the callback acts on it
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")] = False,
 ) -> None:
     """Turn "make me this picture" into a durable job.
 

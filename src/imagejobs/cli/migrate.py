@@ -14,7 +14,7 @@ app = command_app()
 
 
 @app.command()
-def migrate(as_json: Annotated[bool, typer.Option("--json", help='Print `{"applied": […]}`.')] = False) -> None:  # noqa: FBT002 - an option
+def migrate(as_json: Annotated[bool, typer.Option("--json", help='Print `{"applied": […]}`.')] = False) -> None:
     """Bring the database to this version, and say what was done. Twice is harmless.
 
         DATABASE_URL=postgresql://… imagejobs migrate

@@ -48,7 +48,9 @@ def _client(settings: Settings) -> Client:
     local_url = None if running is None else running.url
     url = settings.url or local_url
     if url is None:
-        raise NoService("No service is known here. Start one with `imagejobs up`, or set IMAGEJOBS_URL and IMAGEJOBS_API_KEY.")
+        raise NoService(
+            "No service is known here. Start one with `imagejobs up`, or set IMAGEJOBS_URL and IMAGEJOBS_API_KEY."
+        )
     key = settings.api_key or (home.read_admin_key() if url.rstrip("/") == local_url else None)
     if key is None:
         raise NoKey(f"No key for {url} is known. Set IMAGEJOBS_API_KEY; `imagejobs keys create` makes one on the server.")

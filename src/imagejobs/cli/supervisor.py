@@ -104,7 +104,9 @@ class Supervisor:
             lived = time.monotonic() - began
             if lived >= self._restarts.healthy_seconds:
                 pause = self._restarts.first_seconds
-            logger.warning("child.died", extra={"child": child.name, "exit_code": code, "restart_in_seconds": round(pause, 1)})
+            logger.warning(
+                "child.died", extra={"child": child.name, "exit_code": code, "restart_in_seconds": round(pause, 1)}
+            )
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, self._restarts.cap_seconds)

@@ -19,7 +19,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(help="Jobs in hand at once [IMAGEJOBS_CONCURRENCY, 10].", min=1, max=2000)
     ] = None,
-    is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,  # noqa: FBT002 - an option
+    is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Run one worker alone, on the database that DATABASE_URL names.
 

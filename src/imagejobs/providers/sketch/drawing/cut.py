@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -118,7 +119,5 @@ def _curve(control: tuple[Point, ...]) -> Iterator[Point]:
         share = step / _STEPS
         points = control
         while len(points) > 1:
-            points = tuple(
-                (ax + (bx - ax) * share, ay + (by - ay) * share) for (ax, ay), (bx, by) in zip(points, points[1:], strict=False)
-            )
+            points = tuple((ax + (bx - ax) * share, ay + (by - ay) * share) for (ax, ay), (bx, by) in pairwise(points))
         yield points[0]

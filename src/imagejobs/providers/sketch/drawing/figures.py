@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imagejobs.providers.sketch.drawing.colours import BLACK, WHITE, Colour, mix, rgb
+from imagejobs.providers.sketch.drawing.colours import BLACK, WHITE, Colour, mix
 from imagejobs.providers.sketch.drawing.palettes import Palette
 
 
@@ -49,7 +49,7 @@ def tone_of(tone: Tone, figure: Figure, palette: Palette, coat: Colour | None) -
         Tone.SHADE: mix(main, BLACK, 0.24),
         Tone.TINT: mix(main, WHITE, 0.3),
         Tone.PALE: (250, 243, 228),
-        Tone.DARK: mix(palette.land[2], (30, 26, 34), 0.5),
+        Tone.DARK: palette.ink,
         Tone.ACCENT: palette.accent,
         Tone.GLOW: (255, 214, 120),
         Tone.LEAF: mix(palette.land[1], (74, 128, 92), 0.6),

@@ -7,6 +7,7 @@ from random import Random
 from imagejobs.providers.sketch.drawing.colours import Colour, along, lightness, mix, rgb
 
 _SOOT: Colour = (24, 22, 28)
+_FIR: Colour = (30, 62, 78)
 
 
 class Mood(StrEnum):
@@ -47,6 +48,12 @@ class Palette:
     def depth(self, nearness: float) -> Colour:
         """The colour of land that is `nearness` (0 far, 1 near) away from the horizon."""
         return along(self.land, nearness)
+
+    def foliage(self, nearness: float) -> Colour:
+        """The colour of trees on that land: dark where the land is white with snow."""
+        if lightness(self.land[2]) < 0.75:
+            return self.depth(nearness)
+        return mix(self.land[1], _FIR, 0.3 + 0.45 * nearness)
 
     def haze(self, colour: Colour, share: float) -> Colour:
         """`colour` with `share` of the air in front of it."""
@@ -89,9 +96,7 @@ PALETTES = (
     _palette(Mood.NIGHT, "plum night", "1B1140 43296F 9A62A0 FFE9C7 6B4A8E 3B2A66 140C30 FF8C61 FBE7D0", dark=True),
     _palette(Mood.WINTER, "frost", "9CC3D8 CFE1E8 F8F4EC FBD9A5 D3E2EA A9C6D8 EEF4F6 D1495B FFFFFF"),
     _palette(Mood.WINTER, "pale sun", "B7C7DB DCDDE6 FBEBDD F6A873 DDE1EC AEBBD3 F4F5F9 C8553D FFFFFF"),
-    _palette(
-        Mood.WINTER_NIGHT, "blue snow", "0D1B3E 2A4678 86A9CC FBF4DC 7F9FC6 5877A6 C4D6E8 F2B24C FFFFFF", dark=True
-    ),
+    _palette(Mood.WINTER_NIGHT, "blue snow", "0D1B3E 2A4678 86A9CC FBF4DC 7F9FC6 5877A6 C4D6E8 F2B24C FFFFFF", dark=True),
     _palette(Mood.AUTUMN, "maple", "F3C77B F8DDA4 FCF0D3 E4572E DBA65A B3562F 43201F F2B035 FFF4D9"),
     _palette(Mood.AUTUMN, "bracken", "9DB7B2 E5CFA0 FAEBCB F0803C CFA15E 9A4A2F 2F2430 E3B23C FFF2D6"),
     _palette(Mood.SPRING, "blossom", "A8D5DB F3D3D6 FDEFE4 F9C74F C5DBB2 79B08A 2C5E55 EF6F8E FFF7F2"),

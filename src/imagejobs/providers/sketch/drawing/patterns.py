@@ -18,7 +18,10 @@ TILES: tuple[tuple[str, str], ...] = (
     ("O 50 50 42 42", "O 50 50 19 19"),
     ("O 50 50 42 42", "M 50 8 C 73.2 8 92 26.8 92 50 C 92 73.2 73.2 92 50 92 Z"),
     ("M 0 0 L 100 0 L 0 100 Z", ""),
-    ("M 0 50 C 0 22.4 22.4 0 50 0 C 77.6 0 100 22.4 100 50 Z", "M 0 100 C 0 72.4 22.4 50 50 50 C 77.6 50 100 72.4 100 100 Z"),
+    (
+        "M 0 50 C 0 22.4 22.4 0 50 0 C 77.6 0 100 22.4 100 50 Z",
+        "M 0 100 C 0 72.4 22.4 50 50 50 C 77.6 50 100 72.4 100 100 Z",
+    ),
     ("M 0 0 L 50 50 L 0 100 Z M 100 0 L 100 100 L 50 50 Z", ""),
     ("M 0 0 L 100 0 L 100 25 L 0 25 Z M 0 50 L 100 50 L 100 75 L 0 75 Z", ""),
     (_LEAF, "M 100 0 C 100 27.6 77.6 50 50 50 C 50 22.4 72.4 0 100 0 Z"),
@@ -46,7 +49,15 @@ def tiles(stage: Stage) -> None:
 
 def _tones(stage: Stage) -> list[Colour]:
     palette = stage.palette
-    tones = (palette.light, palette.sun, palette.accent, palette.depth(0), palette.depth(0.5), palette.depth(1), palette.sky[0])
+    tones = (
+        palette.light,
+        palette.sun,
+        palette.accent,
+        palette.depth(0),
+        palette.depth(0.5),
+        palette.depth(1),
+        palette.sky[0],
+    )
     return list(dict.fromkeys(tones))
 
 

@@ -38,7 +38,10 @@ def _islands(stage: Stage, horizon: float, sun_x: float) -> None:
         if abs(x - sun_x) < stage.unit * 14:
             x += stage.unit * 30
         tall, wide = stage.unit * stage.between(4, 10), stage.unit * stage.between(14, 26)
-        hill = [(x + wide * (k / 10 - 1), horizon + 1 - tall * math.sin(k / 20 * math.pi) ** stage.between(1.1, 1.5)) for k in range(21)]
+        hill = [
+            (x + wide * (k / 10 - 1), horizon + 1 - tall * math.sin(k / 20 * math.pi) ** stage.between(1.1, 1.5))
+            for k in range(21)
+        ]
         stage.canvas.paste(Cut().polygon(hill), stage.palette.haze(stage.palette.depth(0.25 + 0.1 * (index % 3)), 0.15))
 
 
@@ -49,7 +52,7 @@ def _wave(stage: Stage, level: float, row: int) -> None:
 
     def line(x: float) -> float:
         phase = (x + shift) / length * math.tau
-        return level - tall * (1 - abs(math.sin(phase / 2))) + stage.unit * math.sin(phase / 5.3) * 0.8
+        return float(level - tall * (1 - abs(math.sin(phase / 2))) + stage.unit * math.sin(phase / 5.3) * 0.8)
 
     tone = stage.palette.depth(0.55 + 0.45 * row / 4)
     stage.layer(line, mix(stage.palette.light, tone, 0.3), shade=0.2, mist=0.3)
@@ -63,7 +66,7 @@ def _shore(stage: Stage, spot: float) -> None:
 
     def line(x: float) -> float:
         away = (x - spot) * -side / (stage.unit * 55)
-        return stage.height * 0.86 + stage.unit * 13 * max(0.0, away) ** 1.6 + swing(x)
+        return float(stage.height * 0.86 + stage.unit * 13 * max(0.0, away) ** 1.6 + swing(x))
 
     tone = mix(stage.palette.depth(1), stage.palette.accent, 0.08)
     stage.place(Where.GROUND, spot, line(spot) + stage.unit * 3, stage.unit * 46)
@@ -86,7 +89,13 @@ def desert(stage: Stage) -> None:
         if row == 3:
             stage.place(Where.GROUND, spot, level + stage.unit * 4, stage.unit * 46)
         if row > 0:
-            _cacti(stage, spot, level, stage.unit * (6 + 6 * row), mix(stage.palette.depth(0.6 + 0.13 * row), stage.shadow, 0.15))
+            _cacti(
+                stage,
+                spot,
+                level,
+                stage.unit * (6 + 6 * row),
+                mix(stage.palette.depth(0.6 + 0.13 * row), stage.shadow, 0.15),
+            )
         _dune(stage, level, stage.palette.depth(0.3 + 0.62 * row / 3))
 
 
@@ -115,7 +124,8 @@ def _dune(stage: Stage, level: float, tone: Colour) -> None:
         long, deep = unit * stage.between(45, 70), unit * stage.between(9, 16)
         over = [(crest + long * k / 12, line(crest + long * k / 12)) for k in range(13)]
         under = [
-            (crest + long * k / 12, line(crest + long * k / 12) + deep * math.sin(math.pi * k / 12) * (0.5 + k / 24)) for k in range(12, -1, -1)
+            (crest + long * k / 12, line(crest + long * k / 12) + deep * math.sin(math.pi * k / 12) * (0.5 + k / 24))
+            for k in range(12, -1, -1)
         ]
         shade.polygon([*over, *under])
         crest += long * stage.between(1.2, 1.8)
@@ -124,8 +134,10 @@ def _dune(stage: Stage, level: float, tone: Colour) -> None:
 
 def _cacti(stage: Stage, spot: float, ground: float, size: float, tone: Colour) -> None:
     saguaro = (
-        "M 45 102 L 45 12 C 45 3 55 3 55 12 L 55 102 Z M 47 66 L 30 62 C 22 60 20 56 20 50 L 20 36 C 20 30 28 30 28 36 L 28 50 "
-        "C 28 53 30 54 33 54 L 47 56 Z M 53 56 L 68 52 C 71 51 72 49 72 46 L 72 28 C 72 22 80 22 80 28 L 80 48 C 80 56 77 59 71 61 L 53 66 Z"
+        "M 45 102 L 45 12 C 45 3 55 3 55 12 L 55 102 Z M 47 66 L 30 62 C 22 60 20 56 20 50 L 20 "
+        "36 C 20 30 28 30 28 36 L 28 50"
+        "C 28 53 30 54 33 54 L 47 56 Z M 53 56 L 68 52 C 71 51 72 49 72 46 L 72 28 C 72 22 80 22 "
+        "80 28 L 80 48 C 80 56 77 59 71 61 L 53 66 Z"
     )
     cut = Cut()
     for _ in range(round(stage.chance.choice((1, 1, 2)) * stage.repeats)):
@@ -175,7 +187,9 @@ def _skyline(stage: Stage, ground: float, tall: float, tone: Colour, row: int) -
     stage.canvas.paste(body, Gradient(tone, stage.palette.haze(tone, 0.3)))
     stage.canvas.paste(side, mix(tone, stage.shadow, 0.35), opacity=0.4)
     stage.canvas.paste(dim, mix(tone, stage.palette.sky[2], 0.3), opacity=0.6)
-    stage.canvas.paste(lit, mix(stage.palette.sun, (255, 222, 130), 0.6) if stage.palette.dark else stage.palette.light, opacity=0.92)
+    stage.canvas.paste(
+        lit, mix(stage.palette.sun, (255, 222, 130), 0.6) if stage.palette.dark else stage.palette.light, opacity=0.92
+    )
     if row == 2:
         _signs(stage, ground, tall)
 
@@ -199,7 +213,13 @@ def _building(stage: Stage, body: Cut, side: Cut, box: tuple[float, float, float
         body.polygon(((left + wide * 0.1, top + 1), (middle, top - wide * 0.95), (right - wide * 0.1, top + 1)))
     elif roof == 4:
         tank = Frame(left + wide * 0.35, top + 1, wide * 0.75)
-        body.path("M 34 34 L 66 34 L 66 72 L 34 72 Z M 30 36 L 50 14 L 70 36 Z M 36 72 L 40 72 L 38 100 L 34 100 Z M 60 72 L 64 72 L 66 100 L 62 100 Z", tank)
+        body.path(
+            (
+                "M 34 34 L 66 34 L 66 72 L 34 72 Z M 30 36 L 50 14 L 70 36 Z M 36 72 L 40 72 L 38 100 L "
+                "34 100 Z M 60 72 L 64 72 L 66 100 L 62 100 Z"
+            ),
+            tank,
+        )
 
 
 def _windows(stage: Stage, lit: Cut, dim: Cut, box: tuple[float, float, float, float]) -> None:

@@ -42,7 +42,13 @@ def hills(stage: Stage) -> None:
         if index == 5:
             stage.place(Where.GROUND, spot, rows[4][0](spot) + stage.unit * 9, stage.unit * 46)
         if index in (2, 3):
-            _scattered(stage, line, stage.unit * (4 + 2.5 * index), mix(tone, stage.palette.depth(1), 0.35), round_trees)
+            _scattered(
+                stage,
+                line,
+                stage.unit * (4 + 2.5 * index),
+                mix(stage.palette.foliage(index / 5), stage.palette.foliage(1), 0.35),
+                round_trees,
+            )
         stage.layer(line, tone, foot if index < 5 else None)
         if index == 2:
             stage.place(Where.SKY, spot, horizon * 0.78, stage.unit * 42)
@@ -69,13 +75,23 @@ def meadow(stage: Stage) -> None:
         stage.layer(line, tone, foot if index < 3 else None, mist=0.15)
         if index in (1, 2):
             _furrows(stage, line, foot, tone)
-            _scattered(stage, line, stage.unit * (5 + 3 * index), mix(tone, stage.palette.depth(1), 0.4), is_round=True)
+            _scattered(
+                stage,
+                line,
+                stage.unit * (5 + 3 * index),
+                mix(stage.palette.foliage(index / 3), stage.palette.foliage(1), 0.4),
+                is_round=True,
+            )
         if index == 0:
             stage.place(Where.SKY, spot, horizon * 0.8, stage.unit * 42)
-        if index == 2:
-            stage.place(Where.GROUND, spot, line(spot) + stage.unit * 16, stage.unit * 44)
     front = rolling(stage, stage.height * 0.9, stage.unit * 3, stage.unit * 90)
-    tones = (stage.palette.accent, stage.palette.sun, stage.palette.light, mix(stage.palette.accent, stage.palette.light, 0.45))
+    stage.place(Where.GROUND, spot, min(rows[2][0](spot) + stage.unit * 18, front(spot) + stage.unit * 3), stage.unit * 44)
+    tones = (
+        stage.palette.accent,
+        stage.palette.sun,
+        stage.palette.light,
+        mix(stage.palette.accent, stage.palette.light, 0.45),
+    )
     stage.layer(front, mix(stage.palette.depth(1), stage.shadow, 0.2), mist=0)
     tufts(stage, front, stage.unit * 6, stage.palette.depth(0.9), round(18 * stage.repeats))
     flowers(stage, front, stage.unit * 24, tones, round(10 * stage.repeats))
@@ -104,7 +120,8 @@ def forest(stage: Stage) -> None:
         if index == 4:
             stage.place(Where.GROUND, spot, rows[3][0](spot) + stage.unit * 10, stage.unit * 46)
         if index < 4:
-            wood(stage, line, stage.unit * (20 + 7 * index), tone, density=(1.2, 0.9, 0.62, 0.4)[index], conifers=conifers)
+            trees = stage.palette.foliage(index / 4)
+            wood(stage, line, stage.unit * (20 + 7 * index), trees, density=(1.2, 0.9, 0.62, 0.4)[index], conifers=conifers)
         stage.layer(line, tone, foot if index < 4 else None, mist=0.45 if index < 3 else 0.2, shade=0.16)
         if index == 1:
             stage.place(Where.SKY, spot, horizon * 0.72, stage.unit * 38)
@@ -130,7 +147,9 @@ def _frame_of_trunks(stage: Stage) -> None:
             )
             for _ in range(2):
                 y, reach = stage.height * stage.between(0.08, 0.5), unit * stage.between(7, 15)
-                cut.polygon(((x, y), (x, y + half * 0.9), (x + side * reach, y - reach * 0.62), (x + side * reach, y - reach * 0.68)))
+                cut.polygon(
+                    ((x, y), (x, y + half * 0.9), (x + side * reach, y - reach * 0.62), (x + side * reach, y - reach * 0.68))
+                )
     tone = mix(stage.palette.depth(1), stage.shadow, 0.4)
     stage.canvas.shade(cut, stage.shadow, radius=unit * 2, strength=0.3)
     stage.canvas.paste(cut, tone)
@@ -147,16 +166,19 @@ def mountains(stage: Stage) -> None:
         _peaks(stage, horizon + stage.unit * 2, horizon * tall, stage.palette.depth(share), row)
     shore = rolling(stage, horizon, stage.unit * 1.6, stage.unit * 70)
     tone = stage.palette.depth(0.66)
-    wood(stage, shore, stage.unit * 9, mix(tone, stage.palette.depth(1), 0.2), density=1.5)
+    wood(stage, shore, stage.unit * 9, stage.palette.foliage(0.72), density=1.5)
     stage.layer(shore, tone, mist=0.1, shade=0.2)
     if lake:
         water(stage, horizon + stage.unit * 2.5, sun_x)
     rows = _ridges(stage, 2, 0.82, 0.92, 4)
+    clear = spot if stage.figure is not None and stage.figure.where is Where.GROUND else None
     for index, (line, _, foot) in enumerate(rows):
         tone = stage.palette.depth(0.84 + 0.16 * index)
         if index == 1:
             stage.place(Where.GROUND, spot, rows[0][0](spot) + stage.unit * 8, stage.unit * 44)
-        wood(stage, line, stage.unit * (17 + 6 * index), tone, density=0.4, conifers=True)
+        wood(
+            stage, line, stage.unit * (17 + 6 * index), stage.palette.foliage(0.84 + 0.16 * index), density=0.4, clear=clear
+        )
         stage.layer(line, tone, foot if index == 0 else None, mist=0.1)
 
 

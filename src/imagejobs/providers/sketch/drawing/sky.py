@@ -40,6 +40,7 @@ def _sparkle(cut: Cut, x: float, y: float, size: float) -> None:
 
 
 def moon(stage: Stage, x: float, y: float, radius: float) -> None:
+    """A full moon with its marks, or a crescent, in a glow."""
     canvas, light = stage.canvas, stage.palette.sun
     canvas.glow(x, y, radius * 4.2, mix(light, stage.palette.sky[2], 0.35), 0.55)
     if stage.chance.random() < 0.4:
@@ -72,7 +73,11 @@ def _rays(x: float, y: float, reach: float, turn: float) -> Cut:
         start = math.tau * (index + turn) / count
         end = start + math.pi / count
         cut.polygon(
-            ((x, y), (x + reach * math.cos(start), y + reach * math.sin(start)), (x + reach * math.cos(end), y + reach * math.sin(end)))
+            (
+                (x, y),
+                (x + reach * math.cos(start), y + reach * math.sin(start)),
+                (x + reach * math.cos(end), y + reach * math.sin(end)),
+            )
         )
     return cut
 

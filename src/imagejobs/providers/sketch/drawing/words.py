@@ -56,8 +56,11 @@ FIGURES = _table(
     (ROBOT, "robot android cyborg droid mech"),
     (
         WANDERER,
-        "person man woman girl boy child hero heroine wanderer traveler traveller detective knight king queen wizard witch "
-        "portrait character warrior soldier hiker father mother actor actress mann frau homme femme hombre mujer",
+        (
+            "person man woman girl boy child hero heroine wanderer traveler traveller detective "
+            "knight king queen wizard witch portrait character warrior soldier hiker father mother actor actress "
+            "mann frau homme femme hombre mujer"
+        ),
     ),
     (CAR, "car taxi automobile truck van auto voiture coche"),
     (TREE, "tree oak maple baum arbre arbol albero"),
@@ -67,24 +70,33 @@ FIGURES = _table(
 )
 
 SCENES = _table(
-    ("sea", "sea ocean beach coast wave bay harbor harbour island lagoon surf underwater pirate meer mer mar mare playa plage"),
+    (
+        "sea",
+        ("sea ocean beach coast wave bay harbor harbour island lagoon surf underwater pirate meer mer mar mare playa plage"),
+    ),
     ("forest", "forest wood woodland jungle woods pine grove wald foret bosque foresta"),
     ("mountains", "mountain alps peak summit lake fjord cliff glacier volcano berg montagne montana"),
-    ("city", "city town street skyline downtown tokyo york paris london building skyscraper market stadt ville ciudad rooftop"),
+    (
+        "city",
+        ("city town street skyline downtown tokyo york paris london building skyscraper market stadt ville ciudad rooftop"),
+    ),
     ("desert", "desert dune sahara canyon cactus camel oasis savanna western wueste"),
-    ("space", "space planet galaxy cosmos moonscape astronaut alien saturn mars jupiter orbit universe nebula weltraum"),
+    ("space", ("space planet galaxy cosmos moonscape astronaut alien saturn mars jupiter orbit universe nebula weltraum")),
     ("meadow", "meadow field garden farm countryside picnic village lawn prairie wiese jardin campo"),
     ("hills", "hill valley landscape road path vineyard land tal colline"),
-    ("tiles", "abstract geometric pattern bauhaus mosaic tile cubist cubism quilt logo icon kaleidoscope wallpaper"),
+    ("tiles", ("abstract geometric pattern bauhaus mosaic tile cubist cubism quilt logo icon kaleidoscope wallpaper")),
     ("arches", "rainbow arch boho shapes collage composition poster minimal minimalist dream music jazz"),
 )
 
 MOODS = _table(
-    (Mood.NIGHT, "night midnight moon moonlight moonlit star starry stars dark nocturnal aurora nacht nuit noche notte"),
+    (Mood.NIGHT, ("night midnight moon moonlight moonlit star starry stars dark nocturnal aurora nacht nuit noche notte")),
     (Mood.SUNSET, "sunset dusk evening twilight golden fire flame lava burning ember volcano abend coucher"),
     (Mood.DAWN, "dawn sunrise morning daybreak morgen aube"),
     (Mood.NEON, "neon cyberpunk nightclub synthwave vaporwave futuristic"),
-    (Mood.WINTER, "snow snowy winter ice icy frozen frost christmas blizzard arctic glacier polar schnee neige nieve neve"),
+    (
+        Mood.WINTER,
+        ("snow snowy winter ice icy frozen frost christmas blizzard arctic glacier polar schnee neige nieve neve"),
+    ),
     (Mood.AUTUMN, "autumn fall harvest october autumnal pumpkin herbst automne otono"),
     (Mood.SPRING, "spring blossom cherry easter bloom fruehling printemps primavera"),
     (Mood.FOG, "fog foggy mist misty haze hazy nebel brume niebla"),

@@ -1,0 +1,41 @@
+"""The first user: an admin key that `up` makes and keeps in the data directory."""
+
+import hmac
+import socket
+from datetime import UTC, datetime
+
+from imagejobs.app.keys import create_key, list_keys
+from imagejobs.bootstrap import Role, open_database
+from imagejobs.cli.home import Home
+from imagejobs.db.pool import Database
+from imagejobs.domain.access import Scope, parse_key
+from imagejobs.settings import Settings
+
+
+async def ensure_admin_key(settings: Settings, home: Home) -> str:
+    """The kept key if the database still accepts it, else a new one, kept in its place."""
+    database = await open_database(settings, Role.COMMAND)
+    try:
+        kept = home.read_admin_key()
+        if kept is not None and await _is_accepted(database, kept):
+            return kept
+        made = str(await create_key(database, f"up on {socket.gethostname()}", scopes={Scope.ADMIN}))
+    finally:
+        await database.close()
+    home.keep_admin_key(made)
+    return made
+
+
+async def _is_accepted(database: Database, text: str) -> bool:
+    key = parse_key(text)
+    if key is None:
+        return False
+    now = datetime.now(UTC)
+    return any(
+        known.id == key.id
+        and hmac.compare_digest(known.secret_sha256, key.secret_sha256)
+        and known.revoked_at is None
+        and (known.expires_at is None or known.expires_at > now)
+        and Scope.ADMIN.value in known.scopes
+        for known in await list_keys(database)
+    )

@@ -1,0 +1,3 @@
+from tests.integration.conftest import decoder, world
+
+__all__ = ["decoder", "world"]
