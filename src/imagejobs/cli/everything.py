@@ -1,7 +1,6 @@
 """The life of `up`: lock, socket, database, key, children; then waiting; then all of it backwards."""
 
 import asyncio
-import http.client
 import logging
 import os
 import signal
@@ -10,7 +9,6 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
 from imagejobs.bootstrap import load_providers, migrate_database
 from imagejobs.cli.admin_key import ensure_admin_key
@@ -21,6 +19,7 @@ from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.home import Home, Running
 from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.local import refuse_lone_direct_url
+from imagejobs.cli.readiness import READY, readiness
 from imagejobs.cli.supervisor import Child, ChildRefused, Supervisor
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import Settings, environment_with
@@ -163,20 +162,8 @@ async def _is_ready(supervisor: Supervisor, url: str, stop: asyncio.Event) -> bo
 
 async def _until_ready(supervisor: Supervisor, url: str) -> None:
     await supervisor.started()
-    while not await asyncio.to_thread(_answers_ready, url):  # noqa: ASYNC110 - another process is waited for
+    while await asyncio.to_thread(readiness, url) != READY:  # noqa: ASYNC110 - another process is waited for
         await asyncio.sleep(0.05)
-
-
-def _answers_ready(url: str) -> bool:
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 async def _keep_database(

@@ -18,11 +18,8 @@ def with_database(settings: Settings, *, create: bool = False) -> Iterator[Setti
     refuse_lone_direct_url(settings)
     home = Home(settings.data_dir)
     if not create and not home.has_database():
-        raise ConfigurationError(
-            [
-                f"There is no database in {home.path} yet. `imagejobs up` makes one; or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."
-            ]
-        )
+        problem = f"There is no database in {home.path} yet: `imagejobs up` makes one."
+        raise ConfigurationError([f"{problem} Or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."])
     server = start(home.path)
     try:
         yield settings.model_copy(update={"database_url": server.dsn})

@@ -28,7 +28,7 @@ class NoKey(ClientError):
 def connected(*, as_json: bool) -> Iterator[Client]:
     """A client of the service that the settings name, else of the `up` of the data directory.
 
-    What goes wrong in the block is said to a person, or as a JSON line to a program, and ends the command with its exit code.
+    What goes wrong in the block is told, to a person or as a line of JSON, and ends the command with its exit code.
     """
     try:
         with _client(load_settings()) as client:

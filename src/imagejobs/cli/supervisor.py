@@ -57,16 +57,19 @@ class Supervisor:
 
     async def started(self) -> None:
         """Return once every child has said that it started; raises `ChildRefused` where one never will."""
-        waits = [asyncio.create_task(event.wait()) for event in self._started.values()]
-        everything = asyncio.gather(*waits)
+        everything = asyncio.create_task(self._all_started())
         try:
-            await asyncio.wait([everything, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({everything, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
             for task in self._tasks:
                 if task.done():
                     task.result()
             await everything
         finally:
             everything.cancel()
+
+    async def _all_started(self) -> None:
+        for event in self._started.values():
+            await event.wait()
 
     async def stop(self) -> None:
         """Let every child finish what it has in hand, and kill those that do not end; again is harmless."""
@@ -118,7 +121,7 @@ class Supervisor:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "imagejobs", *child.arguments),
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=sys.stderr,
                     env=self._environment,
                     pass_fds=child.inherited,

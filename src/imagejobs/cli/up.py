@@ -20,7 +20,7 @@ def up(
         bool,
         typer.Option("--json", help="Once ready, print one line: `{url, apiKey, databaseUrl, dataDir, pid}`."),
     ] = False,
-    no_open: Annotated[
+    no_open: Annotated[  # noqa: ARG001 - accepted already, so that scripts need not change once there are pages
         bool,
         typer.Option("--no-open", help="Open no browser. There are no pages yet, so none is opened anyway."),
     ] = False,

@@ -27,8 +27,7 @@ class Face:
         self._spacing = spacing * size
         self._scale = 4 if size < 24 else 2 if size < 60 else 1  # small type is uneven unless it is reduced from large
         font = ImageFont.load_default(size * self._scale)
-        if not isinstance(font, ImageFont.FreeTypeFont):
-            raise TypeError("Pillow was built without FreeType, which sketch needs to set text")
+        assert isinstance(font, ImageFont.FreeTypeFont)  # what Pillow loads where a size is given
         self._font = font
 
     def length(self, text: str) -> float:

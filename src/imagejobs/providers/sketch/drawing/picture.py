@@ -64,8 +64,8 @@ class Wish:
 
 
 def draw(wish: Wish, marks: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """A PNG; `marks` become text chunks of the file."""
-    return _encoded(_painted(wish), {"Software": "imagejobs sketch", **marks})
+    """A PNG; `marks` become its first text chunks."""
+    return _encoded(_painted(wish), {**marks, "Software": "imagejobs sketch"})
 
 
 def _painted(wish: Wish) -> Image.Image:
@@ -85,7 +85,7 @@ def _painted(wish: Wish) -> Image.Image:
 
 
 def _chance(wish: Wish) -> Random:
-    """Chance that belongs to prompt and seed, and so is none: the same at every size."""
+    """Chance that belongs to prompt and seed, and so is none."""
     digest = hashlib.sha256(f"{wish.seed}\n{wish.prompt}".encode("utf-8", "surrogatepass")).digest()
     return Random(int.from_bytes(digest[:16], "big"))  # noqa: S311 -- a drawing, not a secret
 

@@ -10,6 +10,12 @@ from imagejobs.providers.sketch.drawing.scenes import glints, spots
 from imagejobs.providers.sketch.drawing.sky import birds, sky, stars
 from imagejobs.providers.sketch.drawing.stage import Line, Stage, rolling
 
+_SAGUARO = (
+    "M 45 102 L 45 12 C 45 3 55 3 55 12 L 55 102 Z "
+    "M 47 66 L 30 62 C 22 60 20 56 20 50 L 20 36 C 20 30 28 30 28 36 L 28 50 C 28 53 30 54 33 54 L 47 56 Z "
+    "M 53 56 L 68 52 C 71 51 72 49 72 46 L 72 28 C 72 22 80 22 80 28 L 80 48 C 80 56 77 59 71 61 L 53 66 Z"
+)
+
 
 def sea(stage: Stage) -> None:
     """A low sun over the water, islands, and waves that come closer."""
@@ -133,18 +139,14 @@ def _dune(stage: Stage, level: float, tone: Colour) -> None:
 
 
 def _cacti(stage: Stage, spot: float, ground: float, size: float, tone: Colour) -> None:
-    saguaro = (
-        "M 45 102 L 45 12 C 45 3 55 3 55 12 L 55 102 Z M 47 66 L 30 62 C 22 60 20 56 20 50 L 20 "
-        "36 C 20 30 28 30 28 36 L 28 50"
-        "C 28 53 30 54 33 54 L 47 56 Z M 53 56 L 68 52 C 71 51 72 49 72 46 L 72 28 C 72 22 80 22 "
-        "80 28 L 80 48 C 80 56 77 59 71 61 L 53 66 Z"
-    )
     cut = Cut()
     for _ in range(round(stage.chance.choice((1, 1, 2)) * stage.repeats)):
         x = stage.between(0.04, 0.96) * stage.width
         if stage.figure is not None and abs(x - spot) < stage.unit * 32:
             continue
-        cut.path(saguaro, Frame(x, ground + size * 0.1, size * stage.between(0.7, 1.1), flipped=stage.chance.random() < 0.5))
+        cut.path(
+            _SAGUARO, Frame(x, ground + size * 0.1, size * stage.between(0.7, 1.1), flipped=stage.chance.random() < 0.5)
+        )
     stage.canvas.paste(cut, tone)
 
 

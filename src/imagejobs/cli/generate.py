@@ -1,0 +1,88 @@
+"""`imagejobs generate`: pictures from a prompt."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.remote import connected
+from imagejobs.cli.waiting import wait_and_report
+
+app = command_app()
+
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to draw; `-` reads it from standard input.", show_default=False)],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")] = True,
+    size: Annotated[str | None, typer.Option(help="Width and height in pixels, as `1024x768`.", metavar="WxH")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed and prompt draw the same, where the model can.")] = None,
+    model: Annotated[str | None, typer.Option(help="`provider`, `provider:model` or an alias.")] = None,
+    count: Annotated[int, typer.Option("-n", help="How many pictures.", min=1)] = 1,
+    project: Annotated[str, typer.Option(help="The project that the job belongs to.")] = "default",
+    job_type: Annotated[str, typer.Option(help="What the picture is for.")] = "generate",
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same key and request never make a second job [a new key each time].")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
+) -> None:
+    """Make a picture: the job, how it moves, and in the end its public address, its file and its cost.
+
+        imagejobs generate "a red fox in snow" -o pictures
+
+        imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
+
+        echo "a quiet harbor" | imagejobs generate - --no-wait
+
+    The service is the one that IMAGEJOBS_URL and IMAGEJOBS_API_KEY name, else the `up` that runs here. Addresses and files
+    go to stdout, all else to stderr. Ctrl-C leaves the job running and says how to come back to it.
+    """
+    request = _request(prompt, size, count, project, job_type, model, seed)
+    key = idempotency_key or str(uuid4())
+    with connected(as_json=as_json) as client:
+        submission = client.generate(request, idempotency_key=key)
+        job_ids = [job.id for job in submission.jobs]
+        if wait:
+            wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
+        elif as_json:
+            print_json(submission.raw)
+        else:
+            print("\n".join(job_ids))
+
+
+def _request(
+    prompt: str, size: str | None, count: int, project: str, job_type: str, model: str | None, seed: int | None
+) -> dict[str, Any]:
+    width, height = _pixels(size)
+    wanted = {
+        "projectId": project,
+        "branchId": "main",
+        "jobType": job_type,
+        "prompt": sys.stdin.read().strip() if prompt == "-" else prompt,
+        "width": width,
+        "height": height,
+        "n": count,
+        "model": model,
+        "seed": seed,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _pixels(size: str | None) -> tuple[int | None, int | None]:
+    if size is None:
+        return None, None
+    match = _SIZE.fullmatch(size.lower())
+    if match is None:
+        raise typer.BadParameter("must look like 1024x768", param_hint="--size")
+    return int(match[1]), int(match[2])

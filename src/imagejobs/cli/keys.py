@@ -1,0 +1,129 @@
+"""`imagejobs keys`: API keys, on the database itself."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
+from imagejobs.bootstrap import Role, open_database
+from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.local import with_database
+from imagejobs.db.access import ApiKey
+from imagejobs.db.migrate import require_schema
+from imagejobs.db.pool import Database
+from imagejobs.domain.access import Scope
+from imagejobs.errors import NotFound
+from imagejobs.settings import Settings, load_settings
+
+app = command_app(
+    no_args_is_help=True,
+    help="Make, list and revoke API keys. These commands need the database, not the service: DATABASE_URL, else the data "
+    "directory's own.",
+)
+
+_Result = TypeVar("_Result")
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who or what the key is for.", show_default=False)],
+    projects: Annotated[
+        list[str] | None,
+        typer.Option("--project", help="Bind the key to this project; may be repeated.", show_default=False),
+    ] = None,
+    scopes: Annotated[
+        list[Scope] | None,
+        typer.Option("--scope", help="What it may do; may be repeated [read, write, create projects].", show_default=False),
+    ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="Let it do everything.")] = False,
+    days: Annotated[int | None, typer.Option(help="Let it end after so many days [never].", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print `{id, key, name, scopes, projects, days}`.")] = False,
+) -> None:
+    """Make a key and print it. It is shown this once: the database keeps its hash only.
+
+    imagejobs keys create "film back end"
+
+    imagejobs keys create partner --project film --project trailer --days 90
+    """
+    granted = sorted({*(scopes or DEFAULT_SCOPES), *({Scope.ADMIN} if admin else ())})
+    bound = sorted(projects or ())
+    made = _with_keys(lambda database: create_key(database, name, scopes=granted, project_ids=bound, days=days))
+    if as_json:
+        print_json({"id": made.id, "key": str(made), "name": name, "scopes": granted, "projects": bound, "days": days})
+        return
+    print(made)
+    print("Keep it: it is not shown again. Send it as `Authorization: Bearer …`.", file=sys.stderr)
+
+
+@app.command("ls")
+def list_all(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each key.")] = False,
+) -> None:
+    """List every key, without its secret."""
+    keys = _with_keys(list_keys)
+    if as_json:
+        for key in keys:
+            print_json(_document(key))
+        return
+    table = Table("id", "name", "state", "scopes", "projects", "last used", box=None, header_style="bold", pad_edge=False)
+    for key in keys:
+        document = _document(key)
+        projects = ", ".join(document["projects"]) if key.is_bound else "all"
+        table.add_row(
+            key.id, key.name, document["state"], ", ".join(document["scopes"]), projects, document["lastUsedAt"] or ""
+        )
+    Console(soft_wrap=True, markup=False, highlight=False).print(table)
+
+
+@app.command("revoke")
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `ls` shows it.", show_default=False)]) -> None:
+    """Make a key useless, everywhere within seconds. A repeat changes nothing."""
+    try:
+        _with_keys(lambda database: revoke_key(database, key_id))
+    except NotFound as error:
+        print(f"imagejobs: {error.detail}", file=sys.stderr)
+        raise typer.Exit(ExitCode.NOT_FOUND) from error
+    print(f"Revoked {key_id}.")
+
+
+def _with_keys(use: Callable[[Database], Awaitable[_Result]]) -> _Result:
+    async def run(settings: Settings) -> _Result:
+        async with _keys_database(settings) as database:
+            return await use(database)
+
+    with with_database(load_settings()) as settings:
+        return asyncio.run(run(settings))
+
+
+@asynccontextmanager
+async def _keys_database(settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(settings, Role.COMMAND)
+    try:
+        async with database.connection() as connection:
+            await require_schema(connection)
+        yield database
+    finally:
+        await database.close()
+
+
+def _document(key: ApiKey) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    is_over = key.expires_at is not None and key.expires_at <= now
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": "revoked" if key.revoked_at else "expired" if is_over else "good",
+        "scopes": sorted(key.scopes),
+        "projects": sorted(key.project_ids),
+        "createdAt": key.created_at.isoformat(),
+        "expiresAt": key.expires_at and key.expires_at.isoformat(),
+        "lastUsedAt": key.last_used_at and key.last_used_at.isoformat(timespec="minutes"),
+    }
