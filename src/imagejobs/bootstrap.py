@@ -1,19 +1,19 @@
-"""The composition root: settings in, wired `Deps` out. The only module that names an adapter."""
+"""The composition root: settings in, wired `Deps` out. The only module that names an adapter.
+
+It imports neither the web nor the worker, so that each process loads only what it runs.
+"""
 
 import asyncio
 import random
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
 import asyncpg
-import uvicorn
 
-from imagejobs import __version__
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
 from imagejobs.db import instance
@@ -29,8 +29,6 @@ from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
 from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
-from imagejobs.web.server import create_app, routes_of
-from imagejobs.worker import drain_on_signals, run_worker
 
 _GROUP = "imagejobs.providers"
 
@@ -200,43 +198,3 @@ async def migrate_database(settings: Settings) -> list[str]:
         return await migrate(connection, install)
     finally:
         await connection.close()
-
-
-async def serve_api(
-    settings: Settings, *, announce: Callable[[str], None], sockets: list[socket.socket] | None = None
-) -> None:
-    """Serve the web API until SIGTERM or SIGINT; a second signal quits at once.
-
-    Says through `announce` where it listens and which routes there are (A13), once it does. Listens on `sockets` where they
-    are given, else on the host and port of the settings.
-    """
-    async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, cors_origins=settings.cors_origins)
-        config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
-        announce(f"imagejobs {__version__} API on {settings.served_url}")
-        for route in routes_of(app):
-            announce(f"  {route}")
-        await uvicorn.Server(config).serve(sockets)
-
-
-async def run_worker_process(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Run a worker until SIGTERM or SIGINT, then drain; a second signal quits at once."""
-    stop = asyncio.Event()
-    async with open_deps(settings, Role.WORKER) as deps:
-        drain_on_signals(stop, lambda: announce("draining: finishing the jobs in hand; a second signal quits at once"))
-        announce(
-            f"imagejobs {__version__} worker, {settings.concurrency} jobs at once, providers: {', '.join(deps.providers)}"
-        )
-        await run_worker(deps, settings.concurrency, stop)

@@ -139,7 +139,7 @@ async def test_a16_other_methods_and_addresses_are_problems_too(world: World, me
 
 @pytest.mark.parametrize("token", [None, "", "x", "ij_00000000_" + "0" * 49, "é" * 10, "Bearer", "ij_" + "a" * 10_000])
 async def test_a16_a_bad_token_is_refused_with_the_same_words(world: World, token: str | None) -> None:
-    headers = {} if token is None else {"authorization": f"Bearer {token}".encode()}
+    headers = {} if token is None else {b"authorization": f"Bearer {token}".encode()}
     del world.client.headers["authorization"]
     answer = await world.client.post(URL, json=GOOD, headers=headers)
     assert answer.status_code == 401

@@ -164,12 +164,11 @@ class Lifecycle(RuleBasedStateMachine):
 
 def test_p1_to_p6_the_lifecycle_keeps_its_invariants_in_any_order(postgres: str, template: str) -> None:
     Lifecycle.dsn, Lifecycle.template = postgres, template
-    case = Lifecycle.TestCase()
-    case.settings = settings(
+    Lifecycle.TestCase.settings = settings(
         max_examples=15,
         stateful_step_count=20,
         deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    case.runTest()
+    Lifecycle.TestCase().runTest()

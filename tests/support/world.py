@@ -162,7 +162,7 @@ async def open_world(
     deps = Deps(
         database=database,
         engine=PgqEngine(options),
-        providers=known,  # type: ignore[arg-type]
+        providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
         decoder=decoder,
         clock=SystemClock(),

@@ -4,14 +4,17 @@ import socket
 from typing import Annotated
 
 import typer
+import uvicorn
 import uvloop
 
-from imagejobs.bootstrap import serve_api
+from imagejobs import __version__
+from imagejobs.bootstrap import Role, open_deps
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
 from imagejobs.cli.logs import configure_logging
-from imagejobs.settings import load_settings
+from imagejobs.settings import Settings, load_settings
+from imagejobs.web.server import create_app, routes_of
 
 app = command_app()
 
@@ -39,4 +42,22 @@ def api(
         listening = socket.socket(fileno=inherited)
         watch_parent()
     announce = Announcer(is_child=inherited is not None)
-    uvloop.run(serve_api(settings, sockets=[listening], announce=announce))
+    uvloop.run(_serve(settings, listening, announce))
+
+
+async def _serve(settings: Settings, listening: socket.socket, announce: Announcer) -> None:
+    """Serve until SIGTERM or SIGINT; says where it listens and which routes there are (A13)."""
+    async with open_deps(settings, Role.API) as deps:
+        app = create_app(deps, cors_origins=settings.cors_origins)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
+        await uvicorn.Server(config).serve([listening])

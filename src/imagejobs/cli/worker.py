@@ -1,15 +1,18 @@
 """`imagejobs worker`: one worker alone."""
 
+import asyncio
 from typing import Annotated
 
 import typer
 import uvloop
 
-from imagejobs.bootstrap import run_worker_process
+from imagejobs import __version__
+from imagejobs.bootstrap import Role, open_deps
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.logs import configure_logging
-from imagejobs.settings import load_settings
+from imagejobs.settings import Settings, load_settings
+from imagejobs.worker import drain_on_signals, run_worker
 
 app = command_app()
 
@@ -33,4 +36,14 @@ def worker(
     configure_logging(settings)
     if is_child:
         watch_parent()
-    uvloop.run(run_worker_process(settings, announce=Announcer(is_child=is_child)))
+    uvloop.run(_work(settings, Announcer(is_child=is_child)))
+
+
+async def _work(settings: Settings, announce: Announcer) -> None:
+    """Work until SIGTERM or SIGINT, then finish the jobs in hand."""
+    stop = asyncio.Event()
+    async with open_deps(settings, Role.WORKER) as deps:
+        drain_on_signals(stop, lambda: announce("draining: finishing the jobs in hand; a second signal quits at once"))
+        providers = ", ".join(deps.providers) or "none"
+        announce(f"imagejobs {__version__} worker, {settings.concurrency} jobs at once, providers: {providers}")
+        await run_worker(deps, settings.concurrency, stop)

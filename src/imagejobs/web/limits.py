@@ -1,5 +1,6 @@
 """Limits that hold before anything is parsed."""
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imagejobs.errors import BodyTooLarge
@@ -31,7 +32,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._most_bytes:
-                raise self._error()
+                raise HTTPException(413, self._error().detail)  # the one error that FastAPI's reading of bodies lets through
             return message
 
         return counted

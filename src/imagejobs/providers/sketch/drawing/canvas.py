@@ -10,8 +10,8 @@ from imagejobs.providers.sketch.drawing.colours import BLACK, WHITE, Colour, Fil
 from imagejobs.providers.sketch.drawing.cut import Cut
 
 _GRAIN = 256
-_LIGHT_SPECKS = [20 if value < 14 else 0 for value in range(256)]
-_DARK_SPECKS = [16 if value > 241 else 0 for value in range(256)]
+_LIGHT_SPECKS = [20 if value < 11 else 0 for value in range(256)]
+_DARK_SPECKS = [16 if value > 244 else 0 for value in range(256)]
 
 PixelBox = tuple[int, int, int, int]
 
@@ -117,7 +117,7 @@ def _trace(pen: ImageDraw.ImageDraw, cut: Cut, origin: tuple[float, float], scal
 
 def _rows(stops: Sequence[Colour], width: int, height: int) -> Image.Image:
     """A vertical gradient."""
-    steps = min(height, 33)
+    steps = min(height, 8 * (len(stops) - 1) + 1)
     column = b"".join(bytes(along(stops, step / max(steps - 1, 1))) for step in range(steps))
     smooth = Image.frombytes("RGB", (1, steps), column).resize((1, height), Image.Resampling.BILINEAR)
     return smooth.resize((width, height), Image.Resampling.NEAREST)

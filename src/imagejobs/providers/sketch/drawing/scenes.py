@@ -3,7 +3,7 @@
 import math
 
 from imagejobs.providers.sketch.drawing.colours import WHITE, Colour, Gradient, mix
-from imagejobs.providers.sketch.drawing.cut import Cut
+from imagejobs.providers.sketch.drawing.cut import Cut, Point
 from imagejobs.providers.sketch.drawing.figures import Where
 from imagejobs.providers.sketch.drawing.plants import flowers, tufts, wood
 from imagejobs.providers.sketch.drawing.sky import birds, sky
@@ -185,18 +185,25 @@ def mountains(stage: Stage) -> None:
 def _peaks(stage: Stage, base: float, tall: float, tone: Colour, row: int) -> None:
     """A row of overlapping peaks."""
     step = tall * 0.95
+    peaks: list[tuple[Point, Point, Point]] = []
     x = -step * stage.between(0.1, 0.6)
     while x < stage.width + step * 0.6:
         height = tall * stage.between(0.55, 1.0)
-        _peak(stage, x, base, height, tone, snowy=row < 2)
+        left, right = x - height * stage.between(0.75, 1.0), x + height * stage.between(0.75, 1.0)
+        peaks.append(((x, base - height), (right, base), (left, base)))
         x += step * stage.between(0.5, 1.0)
+    together = Cut()
+    for peak in peaks:
+        together.polygon(peak)
+    stage.canvas.shade(together, stage.shadow, radius=stage.unit * 2, strength=0.3)
+    for peak in peaks:
+        _peak(stage, peak, tone, snowy=row < 2)
 
 
-def _peak(stage: Stage, x: float, base: float, height: float, tone: Colour, *, snowy: bool) -> None:
-    top, left, right = base - height, x - height * stage.between(0.75, 1.0), x + height * stage.between(0.75, 1.0)
+def _peak(stage: Stage, corners: tuple[Point, Point, Point], tone: Colour, *, snowy: bool) -> None:
+    (x, top), (right, base), _ = corners
+    height, whole = base - top, Cut().polygon(corners)
     spine = [(x + height * 0.05 * (-1) ** k * min(k, 3), top + height * k / 6) for k in range(7)]
-    whole = Cut().polygon(((x, top), (right, base), (left, base)))
-    stage.canvas.shade(whole, stage.shadow, radius=stage.unit * 2, strength=0.22)
     stage.canvas.paste(whole, Gradient(mix(tone, WHITE, 0.12), stage.palette.haze(tone, 0.4)))
     dark = Cut().polygon([*spine, (right, base)])
     stage.canvas.paste(dark, Gradient(mix(tone, stage.shadow, 0.3), stage.palette.haze(tone, 0.22)))
@@ -207,7 +214,7 @@ def _peak(stage: Stage, x: float, base: float, height: float, tone: Colour, *, s
         stage.canvas.paste(snow, mix(mix(tone, WHITE, 0.62), stage.palette.sky[1], 0.2), clip=dark)
 
 
-def _zigzag(stage: Stage, x: float, top: float, line: float, height: float) -> list[tuple[float, float]]:
+def _zigzag(stage: Stage, x: float, top: float, line: float, height: float) -> list[Point]:
     reach, teeth = line * 1.25, 7
     return [
         (x + reach - 2 * reach * k / teeth, top + line + height * (0.09 if k % 2 else -0.03) * stage.between(0.6, 1.2))

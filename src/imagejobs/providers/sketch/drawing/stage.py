@@ -65,9 +65,15 @@ class Stage:
     def layer(self, line: Line, tone: Colour, foot: float | None = None, *, mist: float = 0.3, shade: float = 0.38) -> None:
         """Lay land below `line` down to `foot`, paler towards it, with a soft shadow on what lies behind."""
         bottom = self.height + self.unit * 6 if foot is None else foot
-        cut = slope(line, -self.unit * 8, self.width + self.unit * 8, bottom, self.unit)
-        self.canvas.shade(cut, self.shadow, radius=self.unit * 2.4, strength=shade)
-        self.canvas.paste(cut, Gradient(tone, self.palette.haze(tone, mist)))
+        edge = profile(line, -self.unit * 8, self.width + self.unit * 8, self.unit)
+        (left, _), (right, _) = edge[0], edge[-1]
+        radius = self.unit * 2.4
+        if shade > 0:  # only the upper edge's shadow stays visible
+            hidden = min(bottom, max(y for _, y in edge) + radius * 2)
+            rim = Cut().polygon([*edge, (right, hidden), (left, hidden)])
+            self.canvas.shade(rim, self.shadow, radius=radius, strength=shade)
+        land = Cut().polygon([*edge, (right, bottom), (left, bottom)])
+        self.canvas.paste(land, Gradient(tone, self.palette.haze(tone, mist)))
 
     def place(self, where: Where, x: float, ground: float, size: float) -> None:
         """Draw the figure, if it belongs there."""
@@ -91,11 +97,6 @@ def rolling(stage: Stage, level: float, swing: float, wave: float) -> Line:
         for share, length in ((0.62, 1.0), (0.28, 0.47), (0.10, 0.21))
     ]
     return lambda x: level + sum(size * math.sin(x * speed + phase) for size, speed, phase in parts)
-
-
-def slope(line: Line, start: float, end: float, bottom: float, step: float) -> Cut:
-    """The land below a line."""
-    return Cut().polygon([*profile(line, start, end, step), (end, bottom), (start, bottom)])
 
 
 def profile(line: Line, start: float, end: float, step: float) -> list[Point]:
