@@ -96,12 +96,17 @@ def _default(name: str, field: Any) -> str:  # noqa: ANN401 - the same
         case None | ():
             return "unset"
         case default:
-            return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+            return f"`{_plain(default)}`"
+
+
+def _plain(value: object) -> object:
+    """A number as a person writes it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _description(field: Any) -> str:  # noqa: ANN401 - the same
     limits = [
-        f"{word} {getattr(limit, sign):g}"
+        f"{word} {_plain(getattr(limit, sign))}"
         for limit in field.metadata
         for sign, word in _LIMITS.items()
         if hasattr(limit, sign)
@@ -124,7 +129,7 @@ def http_page(app: FastAPI) -> str:
     for path, operations in document["paths"].items():
         for method, operation in sorted(operations.items()):
             scope = scopes[method.upper(), path] if "security" in operation else None
-            statuses = ", ".join(sorted(operation["responses"]))
+            statuses = ", ".join(sorted(set(operation["responses"]) - {"422"}))
             rows.append([f"`{method.upper()} {path}`", operation["summary"], f"`{scope}`" if scope else "none", statuses])
             sections.append(_operation(method.upper(), path, operation))
     schemas = document["components"]["schemas"]
@@ -132,7 +137,8 @@ def http_page(app: FastAPI) -> str:
     return "".join(
         [
             "# HTTP API\n\nThe same as a document for programs: [openapi.json](openapi.json).\n\n",
-            "Send an API key as `Authorization: Bearer ij_…`. It needs the scope of the route; `admin` includes them all.\n\n",
+            "Send an API key as `Authorization: Bearer ij_…`. It needs the scope of the route; `admin` includes them\n",
+            "all. Beside the answers named here, every route may end in an [error](#errors).\n\n",
             table(["route", "", "scope", "answers"], rows),
             *sections,
             "\n## Errors\n\n",
@@ -168,11 +174,11 @@ def _scope(route: APIRoute) -> str | None:
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     lines = [f"\n## `{method} {path}`\n\n{operation['description']}\n"]
     parameters = [
-        [f"`{one['name']}`", one["in"], _type(one["schema"]), one.get("description", "")]
+        [f"`{one['name']}`", one["in"], _type(one["schema"]), _given(one["schema"]), one.get("description", "")]
         for one in operation.get("parameters", [])
     ]
     if parameters:
-        lines.append("\n" + table(["parameter", "in", "values", "meaning"], parameters))
+        lines.append("\n" + table(["parameter", "in", "values", "default", "meaning"], parameters))
     if "requestBody" in operation:
         lines.append(f"\nBody: {_linked(operation['requestBody'])}.\n")
     for status, answer in sorted(operation["responses"].items()):
@@ -225,7 +231,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     kind = f"array of {_type(schema['items'])}" if schema.get("type") == "array" else str(schema.get("type", "any"))
-    facets = [text.format(schema[facet]) for facet, text in _FACETS.items() if facet in schema]
+    facets = [text.format(_plain(schema[facet])) for facet, text in _FACETS.items() if facet in schema]
     return f"{kind} ({', '.join(facets)})" if facets else kind
 
 
@@ -241,10 +247,9 @@ def _problems() -> str:
     example: ImageJobsError = errors.InvalidField("width", "input should be less than or equal to 16384.")
     body = json.dumps(json.loads(bytes(problem(example).body)), indent=2)
     return (
-        "Every failure is a problem document (RFC 9457), `application/problem+json`. `detail` is a sentence for a person,\n"
-        "with the next step; programs decide on `code` and `reason`. `error` repeats it for callers that read that member.\n\n"
-        + table(["status", "code", "reason"], rows)
-        + f"\n```json\n{body}\n```\n"
+        "Every failure is a problem document (RFC 9457), `application/problem+json`. `detail` is a sentence for a\n"
+        "person, with the next step; programs decide on `code` and `reason`. `error` repeats it for callers that read\n"
+        "that member.\n\n" + table(["status", "code", "reason"], rows) + f"\n```json\n{body}\n```\n"
     )
 
 
@@ -277,15 +282,16 @@ def states_page() -> str:
     return "".join(
         [
             "# States of a job\n\n",
-            "Nothing else is possible: every change of a status goes through one statement, which checks this table.\n\n",
+            "Nothing else is possible: two statements change a status, the claim (`queued → processing`) and the move\n",
+            "(`db/jobs.py`), and the move checks this table.\n\n",
             "```mermaid\nstateDiagram-v2\n    [*] --> queued\n",
             *edges,
             *ends,
             "```\n\n",
             table(["status", "meaning", "may become", "final"], rows),
-            "\nA final state never changes by itself. `failed → queued` is a retry asked for by a person; the job keeps\n",
-            "its id. `processing → uploading` is a job whose picture was bought by an earlier run. A running state goes back\n",
-            "to `queued` for an automatic retry.\n",
+            "\nA final state never changes by itself. `failed → queued` is a retry asked for by a person; the job\n",
+            "keeps its id. `processing → uploading` is a job whose picture was bought by an earlier run. A running state\n",
+            "goes back to `queued` for an automatic retry.\n",
         ]
     )
 

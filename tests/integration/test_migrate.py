@@ -87,7 +87,7 @@ async def test_b2_a_foreign_table_of_that_name_is_refused_and_left_alone(empty_d
     await connection.close()
 
 
-class Mortal(asyncpg.Connection):  # type: ignore[type-arg]
+class Mortal(asyncpg.Connection):
     """A connection whose server process is ended at its nth statement, as a kill of the client would end it."""
 
     statements_left: int

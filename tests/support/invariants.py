@@ -49,7 +49,7 @@ BROKEN = {
 async def broken_invariants(database: Database) -> dict[str, list[object]]:
     """The invariants that do not hold, with the rows that show it."""
     async with database.connection() as connection:
-        found = {name: list(await connection.fetch(query)) for name, query in BROKEN.items()}
+        found: dict[str, list[object]] = {name: [*await connection.fetch(query)] for name, query in BROKEN.items()}
     return {name: rows for name, rows in found.items() if rows}
 
 

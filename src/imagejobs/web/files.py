@@ -22,7 +22,8 @@ _HEADERS = {
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-@router.api_route("/files/{key:path}", methods=["GET", "HEAD"], summary="A stored picture", response_class=Response)
+@router.get("/files/{key:path}", summary="A stored picture", response_class=Response)
+@router.head("/files/{key:path}", include_in_schema=False)
 async def read_file(key: str, request: Request, deps: WiredDeps) -> Response:
     """The bytes as they were stored; answers ranges and `If-None-Match`."""
     try:

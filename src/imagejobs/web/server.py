@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from imagejobs import __version__
@@ -39,9 +38,8 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
 
 def routes_of(app: FastAPI) -> Iterator[str]:
     """Method and path of each route, as the API announces them at its start (A13)."""
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            yield f"{'|'.join(sorted(route.methods or ()))} {route.path}"
+    for path, operations in app.openapi()["paths"].items():
+        yield f"{'|'.join(method.upper() for method in operations)} {path}"
 
 
 def _middleware(cors_origins: Sequence[str]) -> list[Middleware]:

@@ -100,14 +100,14 @@ FAULT_WORDS = (
         act=Act.RAISE,
         error=ProviderOverloaded,
         detail="sketch says that it is overloaded because the prompt contains [503]; remove the word and try again.",
-        happens="Overloaded at every try; the job fails after its automatic retries.",
+        happens="The provider is overloaded at every try; the job fails after its automatic retries.",
     ),
     FaultWord(
         shown="[offline]",
         act=Act.RAISE,
         error=ProviderUnreachable,
         detail="sketch could not be reached because the prompt contains [offline]; remove the word and try again.",
-        happens="Nothing is sent at any try; the job fails after its automatic retries.",
+        happens="The provider cannot be reached at any try; the job fails after its automatic retries.",
     ),
     FaultWord(
         shown="[timeout]",
@@ -136,14 +136,14 @@ FAULT_WORDS = (
         act=Act.RAISE,
         error=ProviderKeyRejected,
         detail="sketch did not accept the key because the prompt contains [auth]; remove the word and try again.",
-        happens="The provider does not accept the key; no retry, and further jobs on the key fail at once for a while.",
+        happens="The provider does not accept the key; no retry.",
     ),
     FaultWord(
         shown="[credit]",
         act=Act.RAISE,
         error=ProviderCreditExhausted,
         detail="sketch says that its account is empty because the prompt contains [credit]; remove the word and try again.",
-        happens="The account is out of credit; no retry, and further jobs on the key fail at once for a while.",
+        happens="The account behind the key has no credit left; no retry.",
     ),
     FaultWord(
         shown="[corrupt]",

@@ -12,6 +12,7 @@ from imagejobs.providers.sketch.drawing.cut import Cut
 _GRAIN = 256
 _LIGHT_SPECKS = [20 if value < 11 else 0 for value in range(256)]
 _DARK_SPECKS = [16 if value > 244 else 0 for value in range(256)]
+_GLOW_EDGE = 179  # what Pillow's radial gradient reaches in the middle of its sides; its corners are at 255
 
 PixelBox = tuple[int, int, int, int]
 
@@ -61,7 +62,7 @@ class Canvas:
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
         """Light that fades from the centre outward."""
         size = max(2, round(radius * 2))
-        fade = [round(255 * strength * (1 - value / 255) ** 2) for value in range(256)]
+        fade = [round(255 * strength * max(0.0, 1 - value / _GLOW_EDGE) ** 2) for value in range(256)]
         mask = Image.radial_gradient("L").point(fade).resize((size, size), Image.Resampling.BILINEAR)
         left, top = round(x) - size // 2, round(y) - size // 2
         self._lay(colour, (left, top, left + size, top + size), mask)

@@ -93,7 +93,7 @@ def desert(stage: Stage) -> None:
     for row in range(4):
         level = stage.height * (0.58 + 0.11 * row)
         if row == 3:
-            stage.place(Where.GROUND, spot, level + stage.unit * 4, stage.unit * 46)
+            stage.place(Where.GROUND, spot, level + stage.unit * 3, stage.unit * 46)
         if row > 0:
             _cacti(
                 stage,
@@ -268,12 +268,10 @@ def space(stage: Stage) -> None:
     stage.canvas.paste(disc, palette.accent)
     stage.canvas.paste(Cut().circle(x + small * 0.5, y + small * 0.3, small * 1.1), stage.shadow, opacity=0.35, clip=disc)
     stage.place(Where.SKY, spot, stage.height * 0.66, stage.unit * 44)
-    lines: list[Line] = []
     for row in range(3):
         line = rolling(stage, stage.height * (0.76 + 0.08 * row), stage.unit * 4, stage.unit * 75)
-        lines.append(line)
         if row == 2:
-            stage.place(Where.GROUND, spot, lines[1](spot) + stage.unit * 8, stage.unit * 44)
+            stage.place(Where.GROUND, spot, line(spot) + stage.unit * 2, stage.unit * 44)
         tone = palette.depth(0.15 + 0.4 * row)
         stage.layer(line, tone, mist=0.1)
         _craters(stage, line, tone, stage.unit * (2 + row))

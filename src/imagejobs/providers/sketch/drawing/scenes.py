@@ -40,7 +40,7 @@ def hills(stage: Stage) -> None:
     rows = _ridges(stage, 6, horizon / stage.height, 0.9, 6)
     for index, (line, tone, foot) in enumerate(rows):
         if index == 5:
-            stage.place(Where.GROUND, spot, rows[4][0](spot) + stage.unit * 9, stage.unit * 46)
+            stage.place(Where.GROUND, spot, line(spot) + stage.unit * 2, stage.unit * 46)
         if index in (2, 3):
             _scattered(
                 stage,
@@ -118,7 +118,7 @@ def forest(stage: Stage) -> None:
     rows = _ridges(stage, 5, horizon / stage.height, 0.9, 3.5)
     for index, (line, tone, foot) in enumerate(rows):
         if index == 4:
-            stage.place(Where.GROUND, spot, rows[3][0](spot) + stage.unit * 10, stage.unit * 46)
+            stage.place(Where.GROUND, spot, line(spot) + stage.unit * 2, stage.unit * 46)
         if index < 4:
             trees = stage.palette.foliage(index / 4)
             wood(stage, line, stage.unit * (20 + 7 * index), trees, density=(1.2, 0.9, 0.62, 0.4)[index], conifers=conifers)
@@ -175,7 +175,7 @@ def mountains(stage: Stage) -> None:
     for index, (line, _, foot) in enumerate(rows):
         tone = stage.palette.depth(0.84 + 0.16 * index)
         if index == 1:
-            stage.place(Where.GROUND, spot, rows[0][0](spot) + stage.unit * 8, stage.unit * 44)
+            stage.place(Where.GROUND, spot, line(spot) + stage.unit * 2, stage.unit * 44)
         wood(
             stage, line, stage.unit * (17 + 6 * index), stage.palette.foliage(0.84 + 0.16 * index), density=0.4, clear=clear
         )
