@@ -103,7 +103,7 @@ def _measured(dsn: str, data_dir: Path, seconds: float) -> list[Claim]:
     return [
         Claim("create, p99 at 100/s", steady.p99, "ms", most=50),
         Claim("create, saturation", rate, "/s", least=300),
-        Claim("create, share of a bare insert", rate / bare_rate, "×", least=0.25),
+        Claim("create, share of a bare insert", rate / bare_rate, "x", least=0.25),
         Claim("create, bare insert", bare_rate, "/s"),
         Claim("create, errors", errors, "", most=0),
     ]

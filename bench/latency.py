@@ -16,6 +16,7 @@ from PIL import Image
 
 from bench.report import Claim, report
 from imagejobs import embedded
+from imagejobs.app.deps import Policy
 from imagejobs.db.migrate import migrate
 from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.engine.pgq import install
@@ -77,7 +78,13 @@ async def run(jobs: int) -> list[Claim]:
         await decoder.start()
         stack.push_async_callback(decoder.stop)
         provider = Timed(data=noise())
-        opened = open_world(server.dsn, database, decoder, root / "files", providers={"scripted": provider})
+        opened = open_world(
+            *(server.dsn, database, decoder, root / "files"),
+            providers={"scripted": provider},
+            policy=Policy(default_provider="scripted"),
+            heartbeat_seconds=10.0,
+            dequeue_seconds=5.0,
+        )
         world = await stack.enter_async_context(opened)
         async with world.working():
             await one_by_one(world, provider, 3)

@@ -68,7 +68,7 @@ async def saturate(target: Target, connections: int, seconds: float) -> Figures:
 
 
 async def steady(target: Target, rate: float, seconds: float) -> Figures:
-    """Open loop: `rate` requests a second whether or not the earlier ones were answered; latency counts from the due time."""
+    """Open loop: `rate` requests a second, the earlier ones answered or not; latency counts from the due time."""
     latencies: list[float] = []
     errors = 0
     idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()

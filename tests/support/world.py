@@ -146,6 +146,8 @@ async def open_world(
     *,
     providers: Mapping[str, Provider] | None = None,
     policy: Policy | None = None,
+    heartbeat_seconds: float = 1.0,
+    dequeue_seconds: float = 0.5,
 ) -> AsyncIterator[World]:
     """An instance over a migrated database, its pictures below `root`."""
     known = {"sketch": sketch.provider(ProviderConfig())} if providers is None else dict(providers)
@@ -155,8 +157,8 @@ async def open_world(
         dsn=dsn,
         worker_id=worker_id,
         lanes=(*known, UNASSIGNED),
-        heartbeat_seconds=1.0,
-        dequeue_seconds=0.5,
+        heartbeat_seconds=heartbeat_seconds,
+        dequeue_seconds=dequeue_seconds,
         restart_seconds=0.1,
     )
     deps = Deps(

@@ -1,5 +1,7 @@
 """`imagejobs api`: the web API alone."""
 
+import asyncio
+import signal
 import socket
 from typing import Annotated
 
@@ -47,6 +49,9 @@ def api(
 
 async def _serve(settings: Settings, listening: socket.socket, announce: Announcer) -> None:
     """Serve until SIGTERM or SIGINT; says where it listens and which routes there are (A13)."""
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     async with open_deps(settings, Role.API) as deps:
         app = create_app(deps, cors_origins=settings.cors_origins)
         config = uvicorn.Config(

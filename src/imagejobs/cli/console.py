@@ -1,11 +1,16 @@
-"""What every command shares: how its typer application is made, and JSON on stdout."""
+"""What every command shares: how its typer application is made, and how results are printed."""
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from imagejobs.cli.exits import EXIT_CODES_HELP
+
+# Control characters, line and paragraph separators, and what turns the direction of writing around.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def command_app(**options: Any) -> typer.Typer:  # noqa: ANN401 - typer's own arguments
@@ -20,6 +25,19 @@ def command_app(**options: Any) -> typer.Typer:  # noqa: ANN401 - typer's own ar
     )
 
 
+def printable(value: object) -> str:
+    """The text with its control characters escaped: what others wrote must not steer a terminal or forge a line."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+
+
 def print_json(document: object) -> None:
-    """One line of JSON."""
-    print(json.dumps(document, ensure_ascii=False, default=str), flush=True)
+    """One line of JSON, pure ASCII."""
+    print(json.dumps(document, default=str), flush=True)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as what is in them, so that nothing is cut off where the output goes to another program."""
+    table = [tuple(map(printable, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.cli.checks import Finding, Level, examine
-from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.console import command_app, print_json, printable
 from imagejobs.cli.exits import ExitCode
 
 app = command_app()
@@ -36,5 +36,5 @@ def doctor(
 
 
 def _line(finding: Finding) -> str:
-    advice = f"\n{'':<18}→ {finding.advice}" if finding.advice else ""
-    return f"{finding.level.value:<5} {finding.subject:<11} {finding.detail}{advice}"
+    advice = f"\n{'':<18}→ {printable(finding.advice)}" if finding.advice else ""
+    return f"{finding.level.value:<5} {finding.subject:<11} {printable(finding.detail)}{advice}"

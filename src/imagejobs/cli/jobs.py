@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.console import command_app, print_json, print_table, printable
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
 from imagejobs.client import Client, Job, JobQuery
@@ -58,7 +56,7 @@ def get_job(
         print_json(job.raw)
         return
     for name, value in _flat(job):
-        print(f"{name:<24} {value}")
+        print(f"{name:<24} {printable(value)}")
 
 
 @app.command("watch")
@@ -86,13 +84,13 @@ def _pages(client: Client, query: JobQuery, limit: int) -> Iterator[Job]:
 
 
 def _print_table(jobs: list[Job]) -> None:
-    table = Table("job", "status", "made", "type", "cost", "prompt", box=None, header_style="bold", pad_edge=False)
+    rows = []
     for job in jobs:
         status = job.status if job.failure is None else f"{job.status}: {job.failure.reason}"
         cost = "" if job.actual_cost is None else f"{job.actual_cost:.4f}"
         made = f"{job.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(job.id, status, made, job.job_type, cost, _one_line(job.prompt))
-    Console(soft_wrap=True, markup=False, highlight=False).print(table)
+        rows.append((job.id, status, made, job.job_type, cost, _one_line(job.prompt)))
+    print_table(("job", "status", "made", "type", "cost", "prompt"), rows)
 
 
 def _one_line(prompt: str) -> str:

@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
 from imagejobs.bootstrap import Role, open_database
-from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.console import command_app, print_json, print_table
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.local import with_database
 from imagejobs.db.access import ApiKey
@@ -45,7 +43,7 @@ def create(
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Let it do everything.")] = False,
     days: Annotated[int | None, typer.Option(help="Let it end after so many days [never].", min=1)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print `{id, key, name, scopes, projects, days}`.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Make a key and print it. It is shown this once: the database keeps its hash only.
 
@@ -55,11 +53,16 @@ def create(
     """
     granted = sorted({*(scopes or DEFAULT_SCOPES), *({Scope.ADMIN} if admin else ())})
     bound = sorted(projects or ())
-    made = _with_keys(lambda database: create_key(database, name, scopes=granted, project_ids=bound, days=days))
+
+    async def make(database: Database) -> tuple[str, ApiKey]:
+        made = await create_key(database, name, scopes=granted, project_ids=bound, days=days)
+        return str(made), next(key for key in await list_keys(database) if key.id == made.id)
+
+    text, key = _with_keys(make)
     if as_json:
-        print_json({"id": made.id, "key": str(made), "name": name, "scopes": granted, "projects": bound, "days": days})
+        print_json({"key": text, **_document(key)})
         return
-    print(made)
+    print(text)
     print("Keep it: it is not shown again. Send it as `Authorization: Bearer …`.", file=sys.stderr)
 
 
@@ -73,14 +76,19 @@ def list_all(
         for key in keys:
             print_json(_document(key))
         return
-    table = Table("id", "name", "state", "scopes", "projects", "last used", box=None, header_style="bold", pad_edge=False)
-    for key in keys:
-        document = _document(key)
-        projects = ", ".join(document["projects"]) if key.is_bound else "all"
-        table.add_row(
-            key.id, key.name, document["state"], ", ".join(document["scopes"]), projects, document["lastUsedAt"] or ""
+    documents = [_document(key) for key in keys]
+    rows = [
+        (
+            found["id"],
+            found["name"],
+            found["state"],
+            _projects(found),
+            ", ".join(found["scopes"]),
+            found["lastUsedAt"] or "never",
         )
-    Console(soft_wrap=True, markup=False, highlight=False).print(table)
+        for found in documents
+    ]
+    print_table(("id", "name", "state", "projects", "scopes", "last used"), rows)
 
 
 @app.command("revoke")
@@ -114,6 +122,10 @@ async def _keys_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
+def _projects(document: dict[str, Any]) -> str:
+    return "all" if document["projects"] is None else ", ".join(document["projects"])
+
+
 def _document(key: ApiKey) -> dict[str, Any]:
     now = datetime.now(UTC)
     is_over = key.expires_at is not None and key.expires_at <= now
@@ -122,7 +134,7 @@ def _document(key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "state": "revoked" if key.revoked_at else "expired" if is_over else "good",
         "scopes": sorted(key.scopes),
-        "projects": sorted(key.project_ids),
+        "projects": sorted(key.project_ids) if key.is_bound else None,
         "createdAt": key.created_at.isoformat(),
         "expiresAt": key.expires_at and key.expires_at.isoformat(),
         "lastUsedAt": key.last_used_at and key.last_used_at.isoformat(timespec="minutes"),

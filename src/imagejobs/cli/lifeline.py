@@ -17,7 +17,7 @@ DRAIN_SECONDS = 300.0
 _STDIN = 0
 _STARTED = b"+"
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("imagejobs.process")
 
 
 def lifeline() -> tuple[socket.socket, socket.socket]:

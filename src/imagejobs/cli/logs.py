@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from imagejobs.cli.console import printable
 from imagejobs.settings import Settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _QUIET = ("pgqueuer", "asyncio", "httpx2", "httpcore2", "PIL", "uvicorn")
-_ANNOUNCEMENTS = "imagejobs.cli.lifeline"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_ANNOUNCEMENTS = "imagejobs.process"
 _SECRETS = (
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*:)[^@\s]+@"), r"\1***@"),
     (re.compile(r"(ij_[0-9A-Za-z]{8}_)[0-9A-Za-z]{40,}"), r"\1***"),
@@ -52,11 +52,11 @@ class TextFormatter(logging.Formatter):
     """Time, level, event, then `name=value`; control characters are escaped, so that no value can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        words = [f"{_instant(record).astimezone():%H:%M:%S}", f"{record.levelname:<7}", _escaped(record.getMessage())]
-        words += [f"{name}={_escaped(value)}" for name, value in _extras(record).items()]
+        words = [f"{_instant(record).astimezone():%H:%M:%S}", f"{record.levelname:<7}", printable(record.getMessage())]
+        words += [f"{name}={printable(value)}" for name, value in _extras(record).items()]
         lines = ["  ".join(words)]
         if record.exc_info:
-            lines += ["    " + _escaped(line) for line in self.formatException(record.exc_info).splitlines()]
+            lines += ["    " + printable(line) for line in self.formatException(record.exc_info).splitlines()]
         return _without_secrets("\n".join(lines))
 
 
@@ -66,10 +66,6 @@ def _instant(record: logging.LogRecord) -> datetime:
 
 def _extras(record: logging.LogRecord) -> Mapping[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
-
-
-def _escaped(value: object) -> str:
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
 
 
 def _without_secrets(line: str) -> str:

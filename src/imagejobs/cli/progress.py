@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from imagejobs.cli.console import printable
 from imagejobs.client import FINAL_STATUSES, Event
 
 _COLORS = {"completed": "green", "failed": "red", "canceled": "yellow", "queued": "cyan"}
@@ -36,8 +37,8 @@ class Progress:
         word = event.status or event.kind.removeprefix("job.")
         color = _COLORS.get(word, "default")
         label = f"#{self._numbers[job_id]:<3} " if len(self._numbers) > 1 else ""
-        why = escape(_why(event))
-        self._console.print(f"{label}{at - self._began[job_id]:8.2f} s  [{color}]{escape(word):<10}[/]  {why}".rstrip())
+        why = escape(printable(_why(event)))
+        self._console.print(f"{label}{at - self._began[job_id]:8.2f} s  [{color}]{escape(word)}[/]{why and '  ' + why}")
         if self._status is not None and word not in FINAL_STATUSES:
             self._status.update(f"{label}{_NOW.get(word, word)} …")
 
@@ -52,12 +53,15 @@ class Progress:
 
 
 def _why(event: Event) -> str:
-    """What an event says beside the state: the error, whether it cost money, and when it goes on."""
+    """What an event says beside the state: the error, whether it cost money, and when it goes on.
+
+    The last error's words are left to the report that follows.
+    """
     data = event.data
     parts = []
     if "reason" in data:
         parts.append(f"{data['reason']}, billed: {data.get('billed', 'unknown')}.")
-    if data.get("message"):
+    if data.get("message") and event.status not in FINAL_STATUSES:
         parts.append(str(data["message"]))
     if "retryInSeconds" in data:
         parts.append(f"Again in {data['retryInSeconds']:.1f} s.")

@@ -1,6 +1,5 @@
 """Where the commands that speak HTTP find the service, and how their calls end."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from typing import Any
 
 import typer
 
+from imagejobs.cli.console import print_json, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.home import Home
 from imagejobs.client import Client, ClientError, Job, Refused, Unreachable, WaitTimedOut
@@ -36,8 +36,8 @@ def connected(*, as_json: bool) -> Iterator[Client]:
     except ClientError as error:
         code = code_of_error(error)
         if as_json:
-            print(json.dumps({"error": _document(error, code)}))
-        print(f"imagejobs: {error}{_next_step(error)}", file=sys.stderr)
+            print_json({"error": _document(error, code)})
+        print(f"imagejobs: {printable(error)}{_next_step(error)}", file=sys.stderr)
         raise typer.Exit(code) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from imagejobs.cli.console import print_json
+from imagejobs.cli.console import print_json, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.progress import Progress
 from imagejobs.cli.remote import code_of_job
@@ -71,7 +71,7 @@ def _told(job: Job) -> str:
 def _failure_told(job: Job, failure: Failure) -> str:
     where = f", while {failure.stage}" if failure.stage else ""
     rows = [
-        ("What happened", failure.message),
+        ("What happened", printable(failure.message)),
         ("Billed", failure.billed),
         ("Next", _next_step(failure)),
         ("Job", job.id),

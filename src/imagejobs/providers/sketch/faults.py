@@ -167,7 +167,7 @@ FAULT_WORDS = (
         shown="[storage]",
         act=Act.MARK_FOR_STORAGE,
         error=StorageUnavailable,
-        happens="The picture is fine, but the storage does not take it; its bytes are kept, and a retry costs nothing.",
+        happens="The storage does not take the picture, now or later; its bytes are kept, and a retry buys nothing.",
     ),
 )
 

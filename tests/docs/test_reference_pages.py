@@ -1,0 +1,24 @@
+"""The generated pages are as the code wants them."""
+
+from pathlib import Path
+
+import pytest
+from scripts.write_reference import ROOT, main, pages, stale
+
+PAGES = pages()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_a_generated_page_is_current(path: Path) -> None:
+    assert (ROOT / path).read_text() == PAGES[path], "run `python scripts/write_reference.py`"
+
+
+def test_the_check_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], tmp_path) == 0
+    settings = tmp_path / "docs/reference/settings.md"
+    settings.write_text(settings.read_text() + "edited by hand\n")
+    capsys.readouterr()
+    assert main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().out == "docs/reference/settings.md is stale\n"
+    assert main([], tmp_path) == 0
+    assert stale(tmp_path) == []
