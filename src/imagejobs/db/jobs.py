@@ -50,10 +50,10 @@ _INSERT = """
 WITH job AS (
     INSERT INTO public.image_generation_jobs (
         id, idempotency_key, fingerprint, project_id, branch_id, scene_id, shot_id, asset_id, asset_type, job_type, prompt,
-        visual_style_capsule_id, width, height, provider, model, params, priority, deadline_at, max_retries,
+        visual_style_capsule_id, width, height, provider, model, params, priority, deadline_seconds, deadline_at, max_retries,
         max_cost_micros, estimated_micros, estimated_cost, batch_id, created_by, tags, event_seq)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18,
-           now() + make_interval(secs => $19), $20, $21, $22::bigint,
+           $19, now() + make_interval(secs => $19), $20, $21, $22::bigint,
            round($22::bigint::numeric / instance.micros_per_credit, 6), $23, $24, $25, 1
     FROM imagejobs.instance
     ON CONFLICT (project_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
@@ -185,7 +185,7 @@ WITH job AS (
         retries_used = CASE WHEN $8 THEN 0 ELSE retries_used + $6 END,
         death_count = CASE WHEN $8 THEN 0 ELSE death_count END,
         retry_count = retry_count + CASE WHEN $8 THEN 1 ELSE 0 END,
-        deadline_at = CASE WHEN $8 THEN now() + (deadline_at - created_at) ELSE deadline_at END,
+        deadline_at = CASE WHEN $8 THEN now() + make_interval(secs => deadline_seconds) ELSE deadline_at END,
         cancel_requested_at = CASE WHEN $8 THEN NULL ELSE cancel_requested_at END,
         attempt_count = attempt_count + $7,
         last_attempt_at = CASE WHEN $7 > 0 THEN now() ELSE last_attempt_at END,

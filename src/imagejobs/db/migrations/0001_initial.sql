@@ -47,6 +47,7 @@ CREATE TABLE public.image_generation_jobs (
     fingerprint             bytea NOT NULL,
     priority                smallint NOT NULL DEFAULT 0 CHECK (priority BETWEEN -10 AND 10),
     scheduled_at            timestamptz,
+    deadline_seconds        double precision NOT NULL CHECK (deadline_seconds > 0),
     deadline_at             timestamptz NOT NULL,
     max_cost_micros         bigint CHECK (max_cost_micros >= 0),
     estimated_micros        bigint CHECK (estimated_micros >= 0),
