@@ -136,7 +136,8 @@ def http_page(app: FastAPI) -> str:
     bodies = [_schema(name, schema) for name, schema in schemas.items() if name not in _NOT_OURS]
     return "".join(
         [
-            "# HTTP API\n\nThe same as a document for programs: [openapi.json](openapi.json).\n\n",
+            "# HTTP API\n\nThe same as a document for programs: [openapi.json](openapi.json); the service has its own at\n",
+            "`/openapi.json`.\n\n",
             "Send an API key as `Authorization: Bearer ij_…`. It needs the scope of the route; `admin` includes them\n",
             "all. Beside the answers named here, every route may end in an [error](#errors).\n\n",
             table(["route", "", "scope", "answers"], rows),

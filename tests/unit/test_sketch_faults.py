@@ -3,7 +3,7 @@
 import asyncio
 import io
 import re
-import warnings
+import zlib
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,16 +11,26 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from imagejobs.domain.jobs import JobType, ResumeClass
 from imagejobs.domain.rehearsal import STORAGE_FAULT_MARKER
-from imagejobs.domain.requests import GenerationRequest
-from imagejobs.errors import AnswerUnusable, OutcomeUnknown, ProviderError, ProviderOverloaded, ProviderThrottled
+from imagejobs.domain.requests import GenerationRequest, Picture
+from imagejobs.errors import (
+    AnswerUnusable,
+    OutcomeUnknown,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderThrottled,
+    StorageUnavailable,
+)
+from imagejobs.imaging import Decoder
 from imagejobs.ports import Answer, Call, Provider, ProviderConfig
 from imagejobs.providers.sketch import provider
 from imagejobs.providers.sketch.faults import FAULT_WORDS, MAX_SECONDS, FaultWord, parse
 from imagejobs.providers.sketch.snooze import Snoozes
+from imagejobs.storage.filesystem import FilesystemStorage
+from imagejobs.storage.rehearsal import RehearsalStorage
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "fault-words.md"
 SHOWN = [word.shown for word in FAULT_WORDS]
@@ -205,10 +215,11 @@ async def test_a_web_page_comes_as_a_picture(sketch: Provider) -> None:
 async def test_the_bomb_is_small_and_whole_and_huge(sketch: Provider) -> None:
     bomb = await answer(sketch, "a fox [bomb]")
     assert len(bomb.data) < 200_000
-    with warnings.catch_warnings(), pytest.raises(Image.DecompressionBombError):
-        warnings.simplefilter("ignore")
+    with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(bomb.data))
-    assert bomb.data[16:24] == (20_000).to_bytes(4, "big") * 2
+    start = bomb.data.index(b"IDAT") + 4
+    rows = zlib.decompress(bomb.data[start : bomb.data.rindex(b"IEND") - 8])
+    assert len(rows) == 20_000 * (1 + 2_500)
 
 
 async def test_only_the_storage_word_marks_the_picture(sketch: Provider) -> None:
@@ -219,10 +230,28 @@ async def test_only_the_storage_word_marks_the_picture(sketch: Provider) -> None
     assert STORAGE_FAULT_MARKER not in plain.data
 
 
-def test_words_that_spoil_the_answer_are_billed() -> None:
-    unusable = [word.error for word in FAULT_WORDS if word.error is not None and issubclass(word.error, AnswerUnusable)]
-    assert len(unusable) == 3
-    assert all(error.billed == "yes" for error in unusable)
+UNUSABLE = [(word.shown, word.error) for word in FAULT_WORDS if word.error and issubclass(word.error, AnswerUnusable)]
+
+
+async def test_the_decoder_finds_in_each_spoiled_answer_what_the_page_says(sketch: Provider) -> None:
+    assert len(UNUSABLE) == 3
+    decoder = Decoder()
+    try:
+        for shown, error in UNUSABLE:
+            spoiled = await answer(sketch, f"a fox {shown}")
+            with pytest.raises(error):
+                await decoder.inspect(spoiled.data)
+        sound = await decoder.inspect((await answer(sketch, "a fox [storage]")).data)
+    finally:
+        await decoder.stop()
+    assert (sound.media_type, sound.width, sound.height) == ("image/png", 96, 64)
+
+
+async def test_the_storage_refuses_the_marked_picture(sketch: Provider, tmp_path: Path) -> None:
+    storage = RehearsalStorage(FilesystemStorage(tmp_path, "https://pictures.example"))
+    await storage.put("plain.png", (await answer(sketch, "a fox")).data, "image/png")
+    with pytest.raises(StorageUnavailable):
+        await storage.put("marked.png", (await answer(sketch, "a fox [storage]")).data, "image/png")
 
 
 def test_the_page_counts_the_spoiling_words_right() -> None:
@@ -231,8 +260,15 @@ def test_the_page_counts_the_spoiling_words_right() -> None:
     assert re.search(r"Of the last four", PAGE.read_text())
 
 
-async def test_inputs_are_counted_in_the_picture(sketch: Provider) -> None:
-    plain = request("a fox", 512, 512)
-    bare = await sketch.submit(Call(request=plain, idempotency_key="a", deadline_seconds=5))
-    source = replace(plain, mask_description="the hat", negative_prompt="rain")
-    assert bare == await sketch.submit(Call(request=source, idempotency_key="b", deadline_seconds=5))
+async def test_inputs_are_counted_below_the_picture_and_change_nothing_in_it(sketch: Provider) -> None:
+    bare = request("a fox", 512, 512)
+    input_picture = Picture(data=b"never looked at", media_type="image/png")
+    full = replace(bare, references=(input_picture,) * 2, source_image=input_picture, mask=input_picture)
+    images = []
+    for asked in (bare, full):
+        given_back = await sketch.submit(Call(request=asked, idempotency_key="key", deadline_seconds=5))
+        assert isinstance(given_back, Answer)
+        images.append(Image.open(io.BytesIO(given_back.data)))
+    difference = ImageChops.difference(*images).getbbox()
+    assert difference is not None
+    assert difference[1] > 440

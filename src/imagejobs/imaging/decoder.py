@@ -83,7 +83,7 @@ class Decoder:
     async def inspect(self, data: bytes) -> PictureFacts:
         """Decode the whole picture and say what it is; raises NotAnImage, ImageCorrupt, ImageTooLarge.
 
-        A picture cut off or with a wrong checksum is corrupt. Of an animated one only the first frame is decoded.
+        A picture cut off, or a PNG with a wrong checksum, is corrupt. Of an animated one only the first frame is decoded.
         """
         request = self._request(Operation.INSPECT, data)
         reply = await self._run(request)

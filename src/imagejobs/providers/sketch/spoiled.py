@@ -9,7 +9,8 @@ WEB_PAGE = b"""<!doctype html>
 """
 
 _BOMB_EDGE = 20_000
-_BLOCK = bytes(1 << 20)
+_BLOCK_BYTES = 1 << 20
+_ADLER_MODULUS = 65_521
 
 
 def cut_off(picture: bytes) -> bytes:
@@ -20,18 +21,18 @@ def cut_off(picture: bytes) -> bytes:
 def bomb() -> bytes:
     """A valid black PNG of 20,000 by 20,000 pixels in some 50 kB."""
     header = struct.pack(">IIBBBBB", _BOMB_EDGE, _BOMB_EDGE, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", _zeros(_BOMB_EDGE)) + _chunk(b"IEND", b"")
+    rows = _BOMB_EDGE * (1 + (_BOMB_EDGE + 7) // 8)  # one bit for a pixel, and a filter byte before each row
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", _packed_zeros(rows)) + _chunk(b"IEND", b"")
 
 
-def _zeros(edge: int) -> bytes:
-    """The compressed rows of a one-bit picture, each with its filter byte, made block by block."""
-    left = edge * (1 + (edge + 7) // 8)
-    packer = zlib.compressobj(9)
-    packed = []
-    while left > 0:
-        packed.append(packer.compress(_BLOCK[:left]))
-        left -= len(_BLOCK)
-    return b"".join((*packed, packer.flush()))
+def _packed_zeros(count: int) -> bytes:
+    """A zlib stream of so many zeros. One block is compressed once and repeated: after a full flush it stands alone."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    blocks, rest = divmod(count, _BLOCK_BYTES)
+    block = packer.compress(bytes(_BLOCK_BYTES)) + packer.flush(zlib.Z_FULL_FLUSH)
+    end = packer.compress(bytes(rest)) + packer.flush()
+    checksum = (count % _ADLER_MODULUS) << 16 | 1
+    return b"\x78\xda" + block * blocks + end + struct.pack(">I", checksum)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -73,10 +73,14 @@ def fit(text: str, face: Face, width: float) -> str:
 def wrap(text: str, face: Face, width: float, lines: int) -> list[str]:
     """The text on at most so many lines, about equally long; words that are too long are broken."""
     full = _broken(text, face, width, lines)
-    if len(full) < 2 or full[-1].endswith("…"):
+    if len(full) < 2 or not _is_whole(full, text):
         return full
     narrower = (_broken(text, face, width * share, lines) for share in (0.55, 0.65, 0.75, 0.85))
-    return next((tried for tried in narrower if len(tried) == len(full) and not tried[-1].endswith("…")), full)
+    return next((tried for tried in narrower if len(tried) == len(full) and _is_whole(tried, text)), full)
+
+
+def _is_whole(lines: list[str], text: str) -> bool:
+    return "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
 def _broken(text: str, face: Face, width: float, lines: int) -> list[str]:

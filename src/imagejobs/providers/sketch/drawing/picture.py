@@ -25,6 +25,7 @@ _SCENES: Mapping[str, Callable[[Stage], None]] = MappingProxyType(
         "meadow": scenes.meadow,
         "forest": scenes.forest,
         "mountains": scenes.mountains,
+        "lake": scenes.lake,
         "sea": places.sea,
         "desert": places.desert,
         "city": places.city,
@@ -39,6 +40,7 @@ _MOODS: Mapping[str, tuple[Mood, ...]] = MappingProxyType(
         "meadow": (Mood.SPRING, Mood.SPRING, Mood.DAY, Mood.AUTUMN, Mood.DAWN),
         "forest": (Mood.FOREST, Mood.FOREST, Mood.FOREST, Mood.AUTUMN, Mood.FOG),
         "mountains": (Mood.DAY, Mood.DAWN, Mood.SUNSET, Mood.NIGHT, Mood.PASTEL, Mood.FOG),
+        "lake": (Mood.DAY, Mood.DAWN, Mood.SUNSET, Mood.NIGHT, Mood.AUTUMN, Mood.FOG),
         "sea": (Mood.SEA, Mood.SEA, Mood.SEA, Mood.SUNSET),
         "desert": (Mood.DESERT,),
         "city": (Mood.CITY, Mood.CITY, Mood.NEON, Mood.NIGHT, Mood.SUNSET),
@@ -48,7 +50,7 @@ _MOODS: Mapping[str, tuple[Mood, ...]] = MappingProxyType(
     }
 )
 _ANY_SCENE = ("hills", "meadow", "forest", "mountains", "sea", "hills", "mountains", "arches", "tiles", "city")
-_WITH_WATER = ("sea", "city", "tiles", "arches")
+_WITH_WATER = ("sea", "lake", "city", "tiles", "arches")
 _DARK_MOODS = (Mood.SPACE, Mood.NIGHT, Mood.NEON)
 
 
@@ -95,7 +97,7 @@ def _scene(reading: Reading, chance: Random) -> str:
     figure = reading.figure
     scene = reading.scene or (figure.home if figure else anywhere)
     if figure and figure.where is Where.WATER and scene not in _WITH_WATER:
-        return "sea"
+        return "lake" if scene == "mountains" else "sea"
     return scene
 
 

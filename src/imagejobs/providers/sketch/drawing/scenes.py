@@ -156,10 +156,18 @@ def _frame_of_trunks(stage: Stage) -> None:
 
 
 def mountains(stage: Stage) -> None:
-    """Peaks with a lit and a dark side, woods at their feet; or a lake that shows them again."""
+    """Peaks with a lit and a dark side, woods at their feet; sometimes a lake before them."""
+    _range(stage, over_water=stage.chance.random() < 0.5)
+
+
+def lake(stage: Stage) -> None:
+    """The same peaks over a lake that shows them again."""
+    _range(stage, over_water=True)
+
+
+def _range(stage: Stage, *, over_water: bool) -> None:
     spot, sun_x = spots(stage)
-    lake = stage.chance.random() < 0.5
-    horizon = stage.height * (0.6 if lake else 0.66)
+    horizon = stage.height * (0.6 if over_water else 0.66)
     sky(stage, horizon, sun_x, horizon * stage.between(0.28, 0.5), stage.unit * stage.between(8, 12))
     stage.place(Where.SKY, spot, horizon * 0.62, stage.unit * 36)
     for row, (tall, share) in enumerate(((0.44, 0.12), (0.56, 0.36), (0.36, 0.6))):
@@ -168,8 +176,9 @@ def mountains(stage: Stage) -> None:
     tone = stage.palette.depth(0.66)
     wood(stage, shore, stage.unit * 9, stage.palette.foliage(0.72), density=1.5)
     stage.layer(shore, tone, mist=0.1, shade=0.2)
-    if lake:
+    if over_water:
         water(stage, horizon + stage.unit * 2.5, sun_x)
+        stage.place(Where.WATER, spot, stage.height * 0.78, stage.unit * 34)
     rows = _ridges(stage, 2, 0.82, 0.92, 4)
     clear = spot if stage.figure is not None and stage.figure.where is Where.GROUND else None
     for index, (line, _, foot) in enumerate(rows):

@@ -75,7 +75,8 @@ SCENES = _table(
         ("sea ocean beach coast wave bay harbor harbour island lagoon surf underwater pirate meer mer mar mare playa plage"),
     ),
     ("forest", "forest wood woodland jungle woods pine grove wald foret bosque foresta"),
-    ("mountains", "mountain alps peak summit lake fjord cliff glacier volcano berg montagne montana"),
+    ("mountains", "mountain alps peak summit cliff glacier volcano berg montagne montana"),
+    ("lake", "lake fjord pond tarn lac lago"),
     (
         "city",
         ("city town street skyline downtown tokyo york paris london building skyscraper market stadt ville ciudad rooftop"),
@@ -147,8 +148,9 @@ def read(prompt: str) -> Reading:
     """The first word that means something decides, each kind for itself; a time of day outweighs a season."""
     words = _words(prompt)
     figure, coat = _figure(words)
+    scenes = [scene for word in words if (scene := _lookup(word, SCENES)) is not None]
     return Reading(
-        scene=_first(words, SCENES),
+        scene="lake" if "lake" in scenes else next(iter(scenes), None),
         mood=_mood(words),
         weather=_first(words, WEATHERS) or Weather.CLEAR,
         figure=figure,
@@ -163,8 +165,8 @@ def _words(prompt: str) -> list[str]:
 
 def _lookup(word: str, table: Mapping[str, Meaning]) -> Meaning | None:
     """The word itself, else its singular."""
-    for form in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("ies") + "y"):
-        if form in table:
+    for ending, singular in (("", ""), ("s", ""), ("es", ""), ("ies", "y")):
+        if word.endswith(ending) and (form := word.removesuffix(ending) + singular) in table:
             return table[form]
     return None
 
