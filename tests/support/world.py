@@ -25,6 +25,7 @@ from imagejobs.engine.pgq import EngineOptions, PgqEngine
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Provider, ProviderConfig
 from imagejobs.providers import sketch
+from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 from imagejobs.web.server import create_app
@@ -167,6 +168,7 @@ async def open_world(
         providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
         decoder=decoder,
+        spool=Spool(root / "spool"),
         clock=SystemClock(),
         probe=probe,
         policy=policy or Policy(default_provider=next(iter(known), None), schedule=FAST, sweep_seconds=0.3, idle_seconds=0),

@@ -60,7 +60,7 @@ async def _apply(
     if isinstance(decision, TryLater):
         await deps.engine.enqueue(tx, [message_for(moved, decision.delay_seconds)])
     elif (number := await ledger.open_reservation(tx, job.id)) is not None:
-        await ledger.release(tx, job.id, number)
+        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
     return moved
 
 
@@ -73,6 +73,11 @@ def message_for(job: Job, delay_seconds: float = 0.0) -> Message:
         priority=job.priority,
         delay_seconds=delay_seconds,
     )
+
+
+def purchase_of(attempt: Attempt) -> ledger.Purchase:
+    """The attempt as the ledger names it."""
+    return ledger.Purchase(job_id=attempt.job_id, reservation_no=attempt.reservation_no, attempt_id=attempt.id)
 
 
 def _state(deps: Deps, claim: Claim, attempt: Attempt | None) -> RetryState:
@@ -140,7 +145,7 @@ async def _close_attempt(tx: Transaction, attempt: Attempt | None, error: ImageJ
     end = attempts.Close(outcome=outcome, billed=error.billed, error_reason=error.reason, error_message=error.detail)
     await attempts.close(tx, attempt.id, end)
     if outcome is Outcome.UNKNOWN:
-        await ledger.mark_unknown(tx, (attempt.job_id, attempt.reservation_no, attempt.id))
+        await ledger.mark_unknown(tx, purchase_of(attempt))
     return -1 if outcome is Outcome.RELEASED else 0
 
 

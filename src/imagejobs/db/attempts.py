@@ -22,12 +22,11 @@ class NewAttempt:
     model: str
     resume_class: ResumeClass
     call_deadline_seconds: float
-    reservation_no: int
     object_nonce: str
     worker: str
 
 
-async def open_attempt(tx: Transaction, attempt: NewAttempt) -> Attempt:
+async def open_attempt(tx: Transaction, attempt: NewAttempt, reservation_no: int) -> Attempt:
     """Commit to a purchase, before its first byte is sent; the index allows one open attempt per job."""
     row = await tx.fetchrow(
         "INSERT INTO imagejobs.attempts (id, job_id, number, provider, model, resume_class, idempotency_key, "
@@ -40,7 +39,7 @@ async def open_attempt(tx: Transaction, attempt: NewAttempt) -> Attempt:
         attempt.resume_class.value,
         str(attempt.id),
         attempt.call_deadline_seconds,
-        attempt.reservation_no,
+        reservation_no,
         attempt.object_nonce,
         attempt.worker,
     )
