@@ -93,6 +93,10 @@ class World:
                 await run_job(self.deps, job.id, job.delivery_no)
                 await self.until_due(job.id)
 
+    async def run(self, job: Job) -> None:
+        """Deliver the job to this worker once."""
+        await run_job(self.deps, job.id, job.delivery_no)
+
     async def until_due(self, job_id: UUID) -> None:
         """Wait, in the database, until the job's next turn."""
         async with self.deps.database.connection() as connection:

@@ -167,6 +167,7 @@ def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
         "manual_visual_tone": request.manual_visual_tone,
         "mask_description": request.mask_description,
         "fit": request.fit,
+        "on_unknown_outcome": request.on_unknown_outcome,
         "fallback": list(request.fallback),
         "references": [asdict(reference) for reference in request.references],
         "source_image": request.source_image and asdict(request.source_image),

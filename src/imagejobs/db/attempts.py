@@ -65,6 +65,23 @@ async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
     return None if row is None else _attempt(row)
 
 
+async def has_unstored_picture(tx: Transaction, job_id: UUID) -> bool:
+    """Whether a paid picture of the job waits in the staging, on time or late."""
+    return bool(
+        await tx.fetchval(
+            "SELECT true FROM imagejobs.attempts AS attempt JOIN imagejobs.staged_bytes ON attempt_id = attempt.id "
+            "WHERE attempt.job_id = $1 AND stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') LIMIT 1",
+            job_id,
+        )
+    )
+
+
+async def count_unknown(tx: Transaction, job_id: UUID) -> int:
+    """How many of the job's purchases ended unknown."""
+    statement = "SELECT count(*) FROM imagejobs.attempts WHERE job_id = $1 AND outcome = 'unknown'"
+    return int(await tx.fetchval(statement, job_id))
+
+
 async def all_of(connection: Connection, job_id: UUID) -> list[asyncpg.Record]:
     """Every attempt of the job in order, as rows for a person to read."""
     return list(await connection.fetch("SELECT * FROM imagejobs.attempts WHERE job_id = $1 ORDER BY number", job_id))
