@@ -27,6 +27,7 @@ from imagejobs.imaging import Decoder
 from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
+from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 
@@ -104,6 +105,7 @@ def _deps(
         providers=providers,
         storage=storage,
         decoder=decoder,
+        spool=Spool(settings.data_dir / "spool"),
         clock=clock,
         probe=probe,
         policy=policy,

@@ -10,6 +10,7 @@ from uuid import UUID
 from imagejobs.app.attempt import run_job
 from imagejobs.app.deps import Deps
 from imagejobs.app.neighbors import register, take_over_from_dead
+from imagejobs.app.staging import stage_spooled
 from imagejobs.app.sweep import sweep
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
             await run_job(deps, job_id, delivery_no)
 
     await register(deps, concurrency)
+    await stage_spooled(deps)
     await take_over_from_dead(deps)
     logger.info("worker.started", extra={"worker_id": str(deps.worker_id), "lanes": list(deps.providers)})
     sweeper = asyncio.create_task(_sweep_until(deps, stop))

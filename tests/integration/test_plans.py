@@ -18,8 +18,8 @@ pytestmark = pytest.mark.database
 ROWS = 20_000
 FILL = """
 INSERT INTO public.image_generation_jobs
-    (id, idempotency_key, fingerprint, project_id, branch_id, job_type, status, prompt, width, height, deadline_seconds, deadline_at,
-     created_at, completed_at, public_url, storage_path, batch_id)
+    (id, idempotency_key, fingerprint, project_id, branch_id, job_type, status, prompt, width, height,
+     deadline_seconds, deadline_at, created_at, completed_at, public_url, storage_path, batch_id)
 SELECT md5('job' || n)::uuid, 'key' || n, '', 'project' || n % 50, 'branch' || n % 500, 'generate',
        CASE WHEN n % 100 = 0 THEN 'queued' ELSE 'completed' END, 'x', 1, 1, 900, now() + interval '1 hour',
        now() - make_interval(secs => n), CASE WHEN n % 100 = 0 THEN NULL ELSE now() END, 'u', 'p', md5('b' || n / 4)::uuid

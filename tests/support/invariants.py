@@ -34,6 +34,22 @@ BROKEN = {
             WHERE entry.job_id = reservation.job_id AND entry.reservation_no = reservation.reservation_no
             AND entry.kind = CASE reservation.state WHEN 'reserved' THEN 'reserve' WHEN 'posted' THEN 'post'
                 WHEN 'released' THEN 'release' ELSE 'unknown' END)""",
+    "no budget is over its cap but by overruns": """
+        SELECT budget.id FROM imagejobs.budgets AS budget JOIN imagejobs.budget_periods AS counted ON budget_id = budget.id
+        WHERE reserved_micros > 0 AND reserved_micros + posted_micros + unknown_micros > cap_micros
+            + (SELECT coalesce(sum(amount_micros), 0) FROM imagejobs.ledger_entries WHERE kind = 'overrun')
+            AND NOT EXISTS (SELECT FROM imagejobs.reservations WHERE created_at < budget.created_at)""",
+    "a budget counts what the ledger says": """
+        SELECT budget.id FROM imagejobs.budgets AS budget
+        WHERE scope = 'instance' AND (
+            SELECT coalesce(sum(reserved_micros + posted_micros + unknown_micros), 0)
+            FROM imagejobs.budget_periods WHERE budget_id = budget.id
+        ) <> (
+            SELECT coalesce(sum(CASE state WHEN 'posted' THEN posted.amount_micros WHEN 'released' THEN 0
+                ELSE reservation.amount_micros END), 0)
+            FROM imagejobs.reservations AS reservation LEFT JOIN imagejobs.ledger_entries AS posted
+                ON posted.job_id = reservation.job_id AND posted.reservation_no = reservation.reservation_no
+                AND posted.kind = 'post')""",
     "the job's cost is what was posted": """
         SELECT job.id FROM public.image_generation_jobs AS job LEFT JOIN imagejobs.ledger_entries AS entry
             ON entry.job_id = job.id AND kind = 'post'

@@ -25,6 +25,7 @@ from imagejobs.engine.pgq import EngineOptions, PgqEngine
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Provider, ProviderConfig
 from imagejobs.providers import sketch
+from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 from imagejobs.web.server import create_app
@@ -91,6 +92,10 @@ class World:
                     return job
                 await run_job(self.deps, job.id, job.delivery_no)
                 await self.until_due(job.id)
+
+    async def run(self, job: Job) -> None:
+        """Deliver the job to this worker once."""
+        await run_job(self.deps, job.id, job.delivery_no)
 
     async def until_due(self, job_id: UUID) -> None:
         """Wait, in the database, until the job's next turn."""
@@ -167,6 +172,7 @@ async def open_world(
         providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
         decoder=decoder,
+        spool=Spool(root / "spool"),
         clock=SystemClock(),
         probe=probe,
         policy=policy or Policy(default_provider=next(iter(known), None), schedule=FAST, sweep_seconds=0.3, idle_seconds=0),

@@ -3,7 +3,7 @@
 import logging
 
 from imagejobs.app.deps import Deps
-from imagejobs.db import attempts, jobs, ledger
+from imagejobs.db import access, attempts, jobs, ledger
 from imagejobs.domain.jobs import Attempt, Claim, Failure, Job, JobStatus, Outcome, ResumeClass, Stage
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.lifecycle import failure_stage
@@ -37,6 +37,10 @@ async def conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
             raise LostClaim("Another worker owns the job now.")
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
         decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
+        if isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
+            if attempt is not None:
+                await _close(tx, attempt, error)
+            attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
         moved = await _apply(deps, tx, job, attempt, error, decision)
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
     logger.info("job.%s", moved.status.value, extra=extra)
@@ -60,7 +64,7 @@ async def _apply(
     if isinstance(decision, TryLater):
         await deps.engine.enqueue(tx, [message_for(moved, decision.delay_seconds)])
     elif (number := await ledger.open_reservation(tx, job.id)) is not None:
-        await ledger.release(tx, job.id, number)
+        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
     return moved
 
 
@@ -73,6 +77,17 @@ def message_for(job: Job, delay_seconds: float = 0.0) -> Message:
         priority=job.priority,
         delay_seconds=delay_seconds,
     )
+
+
+def purchase_of(attempt: Attempt) -> ledger.Purchase:
+    """The attempt as the ledger names it."""
+    return ledger.Purchase(job_id=attempt.job_id, reservation_no=attempt.reservation_no, attempt_id=attempt.id)
+
+
+async def _may_buy_again(tx: Transaction, job: Job) -> bool:
+    """Whether the caller, or the project, asked for one more purchase after an unknown outcome, and had none yet."""
+    policy = job.params.get("on_unknown_outcome") or await access.on_unknown_outcome(tx, job.project_id)
+    return policy == "retry_once" and await attempts.count_unknown(tx, job.id) == 0
 
 
 def _state(deps: Deps, claim: Claim, attempt: Attempt | None) -> RetryState:
@@ -136,12 +151,16 @@ async def _close_attempt(tx: Transaction, attempt: Attempt | None, error: ImageJ
         error = OutcomeUnknown("The worker's part ended before the provider's answer was known.")
     if isinstance(error, OutcomeUnknown) and isinstance(decision, TryLater):
         return 0
+    return -1 if await _close(tx, attempt, error) is Outcome.RELEASED else 0
+
+
+async def _close(tx: Transaction, attempt: Attempt, error: ProviderError) -> Outcome:
     outcome = _outcome(error)
     end = attempts.Close(outcome=outcome, billed=error.billed, error_reason=error.reason, error_message=error.detail)
     await attempts.close(tx, attempt.id, end)
     if outcome is Outcome.UNKNOWN:
-        await ledger.mark_unknown(tx, (attempt.job_id, attempt.reservation_no, attempt.id))
-    return -1 if outcome is Outcome.RELEASED else 0
+        await ledger.mark_unknown(tx, purchase_of(attempt))
+    return outcome
 
 
 def _outcome(error: ProviderError) -> Outcome:

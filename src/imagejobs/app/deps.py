@@ -10,6 +10,7 @@ from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Clock, Engine, Probe, Provider, Storage
+from imagejobs.spool import Spool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Deps:
     providers: Mapping[str, Provider]
     storage: Storage
     decoder: Decoder
+    spool: Spool
     clock: Clock
     probe: Probe
     policy: Policy

@@ -6,17 +6,20 @@ by its id.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from uuid import UUID
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
-from imagejobs.db import attempts, jobs, ledger
+from imagejobs.app.staging import stage
+from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
+from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import (
+    BudgetExhausted,
     DatabaseUnavailable,
     InternalError,
     LostClaim,
@@ -24,12 +27,11 @@ from imagejobs.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from imagejobs.ports import Answer, Call, Provider, Submitted
+from imagejobs.ports import Answer, Call, Provider, Submitted, Transaction
 
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0
-_STAGING_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ async def obtain(deps: Deps, claim: Claim) -> tuple[Attempt, bytes]:
     answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
     while isinstance(answer, Submitted):
         answer = await _wait_for(deps, purchase, answer)
-    await _stage(deps, attempt, answer)
+    await stage(deps, attempt, answer)
     return attempt, answer.data
 
 
@@ -94,29 +96,61 @@ async def _staged(deps: Deps, attempt: Attempt) -> bytes:
 
 
 async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: GenerationRequest) -> Attempt:
-    """Open the attempt and say `generating`, if the claim still holds: the last check before money is spent."""
+    """Open the attempt and say `generating`, if the claim still holds: the last check before money is spent.
+
+    Where the commit's own answer is lost, the attempt is looked up: nothing was sent yet, so what is there may go on.
+    """
     plan = provider.plan(request)
+    new = attempts.NewAttempt(
+        id=new_id(),
+        job_id=claim.job_id,
+        provider=provider.name,
+        model=request.model,
+        resume_class=plan.resume_class,
+        call_deadline_seconds=plan.call_deadline_seconds,
+        object_nonce=new_nonce(),
+        worker=str(deps.worker_id),
+    )
+    try:
+        attempt = await _open(deps, claim, new, provider.quote(request))
+    except DatabaseUnavailable:
+        attempt = await _reread(deps, claim, new.id)
+    await deps.probe("dispatch.after_intent")
+    return attempt
+
+
+async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote) -> Attempt:
     async with deps.database.transaction() as tx:
         change = jobs.Change(to=JobStatus.GENERATING, fence=claim.fence, purchases=1)
         if await jobs.move(tx, claim.job_id, change) is None:
             raise LostClaim("Another worker owns the job now.")
         reservation_no = await ledger.open_reservation(tx, claim.job_id)
         if reservation_no is None:
-            quote = provider.quote(request)
-            reservation_no = await ledger.reserve_again(tx, claim.job_id, quote.micros, quote.price_version)
-        new = attempts.NewAttempt(
-            id=new_id(),
-            job_id=claim.job_id,
-            provider=provider.name,
-            model=request.model,
-            resume_class=plan.resume_class,
-            call_deadline_seconds=plan.call_deadline_seconds,
-            reservation_no=reservation_no,
-            object_nonce=new_nonce(),
-            worker=str(deps.worker_id),
-        )
-        attempt = await attempts.open_attempt(tx, new)
-    await deps.probe("dispatch.after_intent")
+            reservation_no = await _reserve_again(tx, claim.job, quote)
+        await deps.probe("budget.after_reserve")
+        return await attempts.open_attempt(tx, new, reservation_no)
+
+
+async def _reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
+    """Money for a further purchase, within the job's own limit and every budget."""
+    committed = await ledger.committed_micros(tx, job.id)
+    if job.max_cost_micros is not None and committed + quote.micros > job.max_cost_micros:
+        raise BudgetExhausted("Another purchase would take the job above its maxCost; raise it, and retry the job.")
+    number, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
+    full = await budgets.reserve(tx, project_id, key_id, quote.micros)
+    if full is not None:
+        raise BudgetExhausted(f"The budget of the {full} leaves no room for another purchase; raise it, and retry the job.")
+    return number
+
+
+async def _reread(deps: Deps, claim: Claim, attempt_id: UUID) -> Attempt:
+    """The attempt whose commit got no answer, if it took place and the claim still holds."""
+    async with deps.database.transaction() as tx:
+        if await jobs.lock(tx, claim.job_id, claim.fence) is None:
+            raise LostClaim("Another worker owns the job now.")
+        attempt = await attempts.open_attempt_of(tx, claim.job_id)
+    if attempt is None or attempt.id != attempt_id:
+        raise DatabaseUnavailable("The intent was not committed; nothing was sent.")
     return attempt
 
 
@@ -173,34 +207,3 @@ async def _ask(purchase: _Purchase, asking: Awaitable[Answer | Submitted]) -> An
     except Exception as error:
         logger.exception("attempt.answer_lost", extra={"attempt_id": str(purchase.attempt.id), "provider": name})
         raise OutcomeUnknown(f"The answer of {name} was lost on the way; it may have charged.") from error
-
-
-async def _stage(deps: Deps, attempt: Attempt, answer: Answer) -> None:
-    """Commit the raw bytes, their cost and the posting together, trying on while the database is away.
-
-    Under no fence: these bytes are paid for, whoever owns the job now. A repeat changes nothing.
-    """
-    await deps.probe("stage.before_commit")
-    sha256 = hashlib.sha256(answer.data).digest()
-    give_up_at = deps.clock.monotonic() + _STAGING_PATIENCE_SECONDS
-    while True:
-        try:
-            await _stage_once(deps, attempt, answer, sha256)
-        except DatabaseUnavailable:
-            if deps.clock.monotonic() > give_up_at:
-                raise
-            await deps.clock.sleep(0.2 + deps.clock.chance())
-        else:
-            break
-    await deps.probe("stage.after_commit")
-
-
-async def _stage_once(deps: Deps, attempt: Attempt, answer: Answer, sha256: bytes) -> None:
-    async with deps.database.transaction() as tx:
-        fresh = await attempts.answered(tx, attempt.id, answer)
-        if fresh is None:
-            return
-        await attempts.stage_bytes(tx, attempt, answer, sha256)
-        purchase = (attempt.job_id, attempt.reservation_no, attempt.id)
-        await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
-        await jobs.add_cost(tx, attempt.job_id, answer.cost.micros)

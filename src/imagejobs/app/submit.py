@@ -11,7 +11,7 @@ from uuid import UUID
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
-from imagejobs.db import access, job_reads, jobs
+from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
@@ -86,11 +86,20 @@ async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submiss
         for job in new:
             if not await jobs.insert(tx, job):
                 return None
+        await _reserve(tx, new)
         await deps.probe("api.after_insert")
         await deps.engine.enqueue(tx, [_message(job) for job in new])
     deps.known_projects.add(new[0].project_id)
     submitted = tuple(SubmittedJob(id=job.id, status=JobStatus.QUEUED) for job in new)
     return Submission(jobs=submitted, batch_id=new[0].batch_id, is_replay=False)
+
+
+async def _reserve(tx: Transaction, new: list[jobs.NewJob]) -> None:
+    """Hold the money of all the jobs, or of none (P6)."""
+    micros = sum(job.estimated_micros or 0 for job in new)
+    full = await budgets.reserve(tx, new[0].project_id, new[0].key_id, micros)
+    if full is not None:
+        raise BudgetExhausted(f"The budget of the {full} leaves no room for this; raise it, or wait for the next period.")
 
 
 async def _require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
@@ -158,6 +167,7 @@ def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
         "manual_visual_tone": request.manual_visual_tone,
         "mask_description": request.mask_description,
         "fit": request.fit,
+        "on_unknown_outcome": request.on_unknown_outcome,
         "fallback": list(request.fallback),
         "references": [asdict(reference) for reference in request.references],
         "source_image": request.source_image and asdict(request.source_image),

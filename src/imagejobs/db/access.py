@@ -93,6 +93,12 @@ async def project_exists(connection: Connection, project_id: str) -> bool:
     return bool(await connection.fetchval("SELECT true FROM imagejobs.projects WHERE id = $1", project_id))
 
 
+async def on_unknown_outcome(connection: Connection, project_id: str) -> str:
+    """The project's policy for purchases whose outcome nobody knows: `fail` or `retry_once`."""
+    statement = "SELECT on_unknown_outcome FROM imagejobs.projects WHERE id = $1"
+    return str(await connection.fetchval(statement, project_id) or "fail")
+
+
 def _key(row: asyncpg.Record) -> ApiKey:
     return ApiKey(
         id=row["id"],

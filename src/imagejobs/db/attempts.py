@@ -22,12 +22,11 @@ class NewAttempt:
     model: str
     resume_class: ResumeClass
     call_deadline_seconds: float
-    reservation_no: int
     object_nonce: str
     worker: str
 
 
-async def open_attempt(tx: Transaction, attempt: NewAttempt) -> Attempt:
+async def open_attempt(tx: Transaction, attempt: NewAttempt, reservation_no: int) -> Attempt:
     """Commit to a purchase, before its first byte is sent; the index allows one open attempt per job."""
     row = await tx.fetchrow(
         "INSERT INTO imagejobs.attempts (id, job_id, number, provider, model, resume_class, idempotency_key, "
@@ -40,7 +39,7 @@ async def open_attempt(tx: Transaction, attempt: NewAttempt) -> Attempt:
         attempt.resume_class.value,
         str(attempt.id),
         attempt.call_deadline_seconds,
-        attempt.reservation_no,
+        reservation_no,
         attempt.object_nonce,
         attempt.worker,
     )
@@ -64,6 +63,23 @@ async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
         job_id,
     )
     return None if row is None else _attempt(row)
+
+
+async def has_unstored_picture(tx: Transaction, job_id: UUID) -> bool:
+    """Whether a paid picture of the job waits in the staging, on time or late."""
+    return bool(
+        await tx.fetchval(
+            "SELECT true FROM imagejobs.attempts AS attempt JOIN imagejobs.staged_bytes ON attempt_id = attempt.id "
+            "WHERE attempt.job_id = $1 AND stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') LIMIT 1",
+            job_id,
+        )
+    )
+
+
+async def count_unknown(tx: Transaction, job_id: UUID) -> int:
+    """How many of the job's purchases ended unknown."""
+    statement = "SELECT count(*) FROM imagejobs.attempts WHERE job_id = $1 AND outcome = 'unknown'"
+    return int(await tx.fetchval(statement, job_id))
 
 
 async def all_of(connection: Connection, job_id: UUID) -> list[asyncpg.Record]:

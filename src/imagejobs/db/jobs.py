@@ -50,8 +50,8 @@ _INSERT = """
 WITH job AS (
     INSERT INTO public.image_generation_jobs (
         id, idempotency_key, fingerprint, project_id, branch_id, scene_id, shot_id, asset_id, asset_type, job_type, prompt,
-        visual_style_capsule_id, width, height, provider, model, params, priority, deadline_seconds, deadline_at, max_retries,
-        max_cost_micros, estimated_micros, estimated_cost, batch_id, created_by, tags, event_seq)
+        visual_style_capsule_id, width, height, provider, model, params, priority, deadline_seconds, deadline_at,
+        max_retries, max_cost_micros, estimated_micros, estimated_cost, batch_id, created_by, tags, event_seq)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb, $18,
            $19, now() + make_interval(secs => $19), $20, $21, $22::bigint,
            round($22::bigint::numeric / instance.micros_per_credit, 6), $23, $24, $25, 1
@@ -152,6 +152,33 @@ async def lock(tx: Transaction, job_id: UUID, fence: int) -> Job | None:
         "SELECT * FROM public.image_generation_jobs WHERE id = $1 AND fence = $2 FOR NO KEY UPDATE", job_id, fence
     )
     return None if row is None else job_from(row)
+
+
+async def lock_any(tx: Transaction, job_id: UUID) -> Job | None:
+    """The row, locked until the transaction ends, whoever works on it."""
+    row = await tx.fetchrow("SELECT * FROM public.image_generation_jobs WHERE id = $1 FOR NO KEY UPDATE", job_id)
+    return None if row is None else job_from(row)
+
+
+async def assign(tx: Transaction, job_id: UUID, provider: str, model: str) -> Job:
+    """Give a job that had none its provider and model."""
+    row = await tx.fetchrow(
+        "UPDATE public.image_generation_jobs SET provider = $2, model = $3 WHERE id = $1 RETURNING *",
+        job_id,
+        provider,
+        model,
+    )
+    assert row is not None
+    return job_from(row)
+
+
+async def note_billed(tx: Transaction, job_id: UUID, billed: str) -> None:
+    """Correct what a failed job says of its cost."""
+    await tx.execute(
+        "UPDATE public.image_generation_jobs SET error_billed = $2 WHERE id = $1 AND error_billed IS NOT NULL",
+        job_id,
+        billed,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Reservations and the append-only ledger: one statement a function, in the caller's transaction."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
+from imagejobs.db.budgets import Shift, shift
 from imagejobs.ports import Transaction
 
 
@@ -15,9 +17,11 @@ async def open_reservation(tx: Transaction, job_id: UUID) -> int | None:
     return number
 
 
-async def reserve_again(tx: Transaction, job_id: UUID, amount_micros: int, price_version: str) -> int:
-    """Hold money for a further purchase of the job; the new reservation's number."""
-    number = await tx.fetchval(
+async def reserve_again(
+    tx: Transaction, job_id: UUID, amount_micros: int, price_version: str
+) -> tuple[int, str, str | None]:
+    """Write a reservation for a further purchase of the job: its number, and whose budgets have to hold it."""
+    row = await tx.fetchrow(
         "WITH latest AS ("
         "SELECT project_id, key_id, reservation_no FROM imagejobs.reservations WHERE job_id = $1 "
         "ORDER BY reservation_no DESC LIMIT 1"
@@ -29,23 +33,28 @@ async def reserve_again(tx: Transaction, job_id: UUID, amount_micros: int, price
         "FROM job LEFT JOIN latest ON true RETURNING *"
         ") INSERT INTO imagejobs.ledger_entries "
         "(job_id, reservation_no, project_id, key_id, kind, amount_micros, price_version) "
-        "SELECT job_id, reservation_no, project_id, key_id, 'reserve', $2, $3 FROM reservation RETURNING reservation_no",
+        "SELECT job_id, reservation_no, project_id, key_id, 'reserve', $2, $3 FROM reservation "
+        "RETURNING reservation_no, project_id, key_id",
         job_id,
         amount_micros,
         price_version,
     )
-    return int(number)
+    assert row is not None
+    return row["reservation_no"], row["project_id"], row["key_id"]
 
 
 _CLOSE = """
-WITH reservation AS (
-    UPDATE imagejobs.reservations SET state = $3, closed_at = now()
-    WHERE job_id = $1 AND reservation_no = $2 AND state = ANY($4)
-    RETURNING *
+WITH before AS (
+    SELECT job_id, reservation_no, state, amount_micros FROM imagejobs.reservations
+    WHERE job_id = $1 AND reservation_no = $2 AND state = ANY($4) FOR NO KEY UPDATE
+), reservation AS (
+    UPDATE imagejobs.reservations AS target SET state = $3, closed_at = now() FROM before
+    WHERE target.job_id = before.job_id AND target.reservation_no = before.reservation_no
+    RETURNING target.*, before.state AS state_before
 ), entry AS (
     INSERT INTO imagejobs.ledger_entries
-        (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version)
-    SELECT job_id, reservation_no, $5, project_id, key_id, $6, coalesce($7, amount_micros), coalesce($8, price_version)
+        (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version, note)
+    SELECT job_id, reservation_no, $5, project_id, key_id, $6, coalesce($7, amount_micros), coalesce($8, price_version), $9
     FROM reservation
 ), overrun AS (
     INSERT INTO imagejobs.ledger_entries
@@ -53,30 +62,109 @@ WITH reservation AS (
     SELECT job_id, reservation_no, $5, project_id, key_id, 'overrun', $7 - amount_micros, coalesce($8, price_version)
     FROM reservation WHERE $7 > amount_micros
 )
-SELECT count(*) FROM reservation
+SELECT state_before, amount_micros FROM reservation
 """
 
 
-async def post(tx: Transaction, attempt: tuple[UUID, int, UUID], micros: int, price_version: str) -> bool:
-    """Turn the reservation (job, number, attempt) into spend, also one whose outcome was unknown until now.
+@dataclass(frozen=True, kw_only=True)
+class Purchase:
+    """The money side of an attempt."""
+
+    job_id: UUID
+    reservation_no: int
+    attempt_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Closing:
+    """What a reservation becomes, from which states, by which entry."""
+
+    state: str
+    sources: tuple[str, ...]
+    kind: str
+    micros: int | None = None
+    price_version: str | None = None
+    note: str | None = None
+
+
+async def post(tx: Transaction, purchase: Purchase, micros: int, price_version: str) -> bool:
+    """Turn the reservation into spend, also one whose outcome was unknown until now.
 
     Never refused for the amount: what exceeds the reservation becomes an `overrun` entry beside the posting.
     """
-    job_id, number, attempt_id = attempt
-    changed = await tx.fetchval(
-        _CLOSE, job_id, number, "posted", ["reserved", "unknown"], attempt_id, "post", micros, price_version
+    closing = _Closing(
+        state="posted", sources=("reserved", "unknown"), kind="post", micros=micros, price_version=price_version
     )
-    return bool(changed)
+    before = await _close(tx, purchase, closing)
+    if before is None:
+        return False
+    state, amount = before
+    held = Shift(reserved=-amount, posted=micros) if state == "reserved" else Shift(unknown=-amount, posted=micros)
+    await shift(tx, purchase.job_id, purchase.reservation_no, held)
+    return True
 
 
-async def release(tx: Transaction, job_id: UUID, reservation_no: int) -> bool:
+async def release(tx: Transaction, purchase: Purchase) -> bool:
     """Give the money back: nothing was bought."""
-    changed = await tx.fetchval(_CLOSE, job_id, reservation_no, "released", ["reserved"], None, "release", None, None)
-    return bool(changed)
+    before = await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))
+    if before is None:
+        return False
+    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1]))
+    return True
 
 
-async def mark_unknown(tx: Transaction, attempt: tuple[UUID, int, UUID]) -> bool:
+async def mark_unknown(tx: Transaction, purchase: Purchase) -> bool:
     """Keep the money as unknown spend, never guessed, until a person or a late answer says."""
-    job_id, number, attempt_id = attempt
-    changed = await tx.fetchval(_CLOSE, job_id, number, "unknown", ["reserved"], attempt_id, "unknown", None, None)
-    return bool(changed)
+    before = await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown"))
+    if before is None:
+        return False
+    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1], unknown=before[1]))
+    return True
+
+
+async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, note: str) -> int | None:
+    """A person's word on unknown spend: posted as reserved, or released. What was posted; None where nothing was unknown."""
+    state = "posted" if billed else "released"
+    closing = _Closing(state=state, sources=("unknown",), kind="post" if billed else "release", note=note)
+    before = await _close(tx, purchase, closing)
+    if before is None:
+        return None
+    posted = before[1] if billed else 0
+    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(unknown=-before[1], posted=posted))
+    return posted
+
+
+async def _close(tx: Transaction, purchase: Purchase, closing: _Closing) -> tuple[str, int] | None:
+    row = await tx.fetchrow(
+        _CLOSE,
+        purchase.job_id,
+        purchase.reservation_no,
+        closing.state,
+        list(closing.sources),
+        purchase.attempt_id,
+        closing.kind,
+        closing.micros,
+        closing.price_version,
+        closing.note,
+    )
+    return None if row is None else (row["state_before"], row["amount_micros"])
+
+
+async def unknown_reservations(tx: Transaction, job_id: UUID) -> list[int]:
+    """The numbers of the job's reservations whose outcome nobody knows."""
+    rows = await tx.fetch(
+        "SELECT reservation_no FROM imagejobs.reservations WHERE job_id = $1 AND state = 'unknown' ORDER BY 1", job_id
+    )
+    return [row["reservation_no"] for row in rows]
+
+
+async def committed_micros(tx: Transaction, job_id: UUID) -> int:
+    """What the job has cost, or may have cost, so far."""
+    total = await tx.fetchval(
+        "SELECT coalesce(sum(coalesce(posted.amount_micros, reservation.amount_micros)), 0) "
+        "FROM imagejobs.reservations AS reservation LEFT JOIN imagejobs.ledger_entries AS posted "
+        "ON posted.job_id = reservation.job_id AND posted.reservation_no = reservation.reservation_no "
+        "AND posted.kind = 'post' WHERE reservation.job_id = $1 AND reservation.state IN ('posted', 'unknown')",
+        job_id,
+    )
+    return int(total)

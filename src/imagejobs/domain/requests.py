@@ -64,6 +64,7 @@ class ImageRequest:
     max_cost_micros: int | None = None
     tags: tuple[str, ...] = ()
     fit: str | None = None
+    on_unknown_outcome: str | None = None
 
     def fingerprint(self) -> bytes:
         """SHA-256 over every field that says what is asked, in a fixed order.

@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic.alias_generators import to_camel
 
 from imagejobs.app.query import JobView
+from imagejobs.app.retry import Retried
 from imagejobs.app.submit import Submission
 from imagejobs.domain.jobs import Failure, JobStatus, JobType
+from imagejobs.domain.money import to_credits
 from imagejobs.web.api.requests import Wire
 
 
@@ -99,6 +101,20 @@ class JobList(Wire):
     next_cursor: str | None
 
 
+class RetryAnswer(JobRef):
+    """The job, queued again. `isPaidAlready` says that only the storing is left to do, and then it costs nothing."""
+
+    is_paid_already: bool
+    estimated: float | None
+
+
+class ResolveAnswer(Wire):
+    """What of the unknown spend became posted, in credits."""
+
+    job_id: UUID
+    posted: float
+
+
 class EventBody(Wire):
     """One fact about a job; `seq` counts without a gap."""
 
@@ -120,6 +136,17 @@ def submission_json(submission: Submission) -> dict[str, Any]:
     if submission.batch_id is None:
         return refs[0]
     return {**refs[0], "batchId": str(submission.batch_id), "jobs": refs}
+
+
+def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
+    """The retry as `RetryAnswer` describes it."""
+    estimated = retried.estimated_micros
+    return {
+        "jobId": str(retried.job.id),
+        "status": retried.job.status.value,
+        "isPaidAlready": retried.is_paid_already,
+        "estimated": None if estimated is None else float(to_credits(estimated, micros_per_credit)),
+    }
 
 
 def job_json(view: JobView) -> dict[str, Any]:

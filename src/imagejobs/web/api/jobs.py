@@ -9,11 +9,25 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from imagejobs.app.query import get_job, job_events, list_jobs
+from imagejobs.app.resolve import resolve_outcome
+from imagejobs.app.retry import retry_job
 from imagejobs.app.submit import submit
+from imagejobs.domain.money import to_credits
 from imagejobs.errors import MalformedRequest, NotFound
 from imagejobs.web.api import cursors
-from imagejobs.web.api.answers import EventList, GenerateAnswer, JobBody, JobList, iso, job_json, submission_json
-from imagejobs.web.api.requests import MAX_KEY, GenerateBody, ListQuery
+from imagejobs.web.api.answers import (
+    EventList,
+    GenerateAnswer,
+    JobBody,
+    JobList,
+    ResolveAnswer,
+    RetryAnswer,
+    iso,
+    job_json,
+    retry_json,
+    submission_json,
+)
+from imagejobs.web.api.requests import MAX_KEY, GenerateBody, ListQuery, ResolveBody
 from imagejobs.web.auth import Asker, WiredDeps
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
@@ -86,6 +100,22 @@ async def read_events(
     events = await job_events(deps, caller, _parsed(job_id), after)
     body = [{"seq": e.seq, "kind": e.kind, "at": iso(e.created_at), "data": dict(e.data)} for e in events]
     return _fresh(request, {"events": body})
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, response_model=RetryAnswer, summary="Retry a failed job")
+async def retry(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
+    """Queue a failed job again under its id, and say what it will cost: nothing where the picture only has to be stored."""
+    retried = await retry_job(deps, caller, _parsed(job_id))
+    headers = {"location": f"/api/images/jobs/{retried.job.id}", "cache-control": "no-store"}
+    return JSONResponse(retry_json(retried, deps.policy.micros_per_credit), 202, headers)
+
+
+@router.post("/jobs/{job_id}/resolve", response_model=ResolveAnswer, summary="Say whether an unknown outcome was billed")
+async def resolve(job_id: str, body: ResolveBody, deps: WiredDeps, caller: Asker) -> Response:
+    """Settle the job's unknown spend by a person's word: posted, or released."""
+    resolved = await resolve_outcome(deps, caller, _parsed(job_id), billed=body.billed)
+    posted = float(to_credits(resolved.posted_micros, deps.policy.micros_per_credit))
+    return JSONResponse({"jobId": job_id, "posted": posted}, headers={"cache-control": "no-store"})
 
 
 def _parsed(job_id: str) -> UUID:

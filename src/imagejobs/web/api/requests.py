@@ -115,6 +115,7 @@ class GenerateBody(Wire):
     max_cost: Annotated[Decimal, Field(ge=0, le=100_000)] | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
     fit: Literal["cover", "contain", "none"] | None = None
+    on_unknown_outcome: Literal["fail", "retry_once"] | None = None
 
     @model_validator(mode="after")
     def _branch_named(self) -> "GenerateBody":
@@ -151,7 +152,14 @@ class GenerateBody(Wire):
             max_cost_micros=None if self.max_cost is None else from_credits(self.max_cost, micros_per_credit),
             tags=self.tags,
             fit=self.fit,
+            on_unknown_outcome=self.on_unknown_outcome,
         )
+
+
+class ResolveBody(Wire):
+    """A person's word on an unknown outcome."""
+
+    billed: bool
 
 
 class ListQuery(Wire):

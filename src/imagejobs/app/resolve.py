@@ -1,0 +1,39 @@
+"""Resolve: a person's word on what nobody could find out."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from imagejobs.app.deps import Deps
+from imagejobs.app.visible import lock_visible
+from imagejobs.db import jobs, ledger
+from imagejobs.domain.access import Caller, Scope
+from imagejobs.errors import InvalidTransition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """How much became posted spend; the rest of what was unknown was released."""
+
+    posted_micros: int
+    reservations: int
+
+
+async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: bool) -> Resolved:
+    """Settle the job's unknown spend by new entries: posted as it was reserved, or released. The job itself stays as it is.
+
+    Raises `InvalidTransition` where nothing is unknown, as on a repeat.
+    """
+    caller.require(Scope.WRITE)
+    async with deps.database.transaction() as tx:
+        job = await lock_visible(tx, caller, job_id)
+        numbers = await ledger.unknown_reservations(tx, job_id)
+        if not numbers:
+            raise InvalidTransition("Nothing about this job's cost is unknown.")
+        posted = 0
+        for number in numbers:
+            purchase = ledger.Purchase(job_id=job.id, reservation_no=number)
+            posted += await ledger.resolve(tx, purchase, billed=billed, note=f"resolved by {caller.name}") or 0
+        if billed:
+            await jobs.add_cost(tx, job_id, posted)
+        await jobs.note_billed(tx, job_id, "yes" if billed else "no")
+    return Resolved(posted_micros=posted, reservations=len(numbers))

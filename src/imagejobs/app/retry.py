@@ -1,0 +1,68 @@
+"""A person's retry of a failed job: the same job, its automatic retries renewed, free where the picture is paid for."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from imagejobs.app.choose import choose
+from imagejobs.app.conclude import message_for
+from imagejobs.app.deps import Deps
+from imagejobs.app.purchase import generation_request
+from imagejobs.app.visible import lock_visible
+from imagejobs.db import attempts, budgets, jobs, ledger
+from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.jobs import Job, JobStatus
+from imagejobs.errors import BudgetExhausted, InvalidTransition, LostClaim, NoProviderConfigured
+from imagejobs.ports import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """The job, queued again, and what this is expected to cost; 0 where only the storing is left to do."""
+
+    job: Job
+    estimated_micros: int | None
+    is_paid_already: bool
+
+
+async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
+    """Queue a failed job again, reserving money where it has to buy anew.
+
+    Of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed. Raises
+    `BudgetExhausted` where a cap has no room; the job then stays failed.
+    """
+    caller.require(Scope.WRITE)
+    async with deps.database.transaction() as tx:
+        job = await lock_visible(tx, caller, job_id)
+        if job.status is not JobStatus.FAILED:
+            raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
+        is_paid = await attempts.has_unstored_picture(tx, job_id)
+        job = job if is_paid else await _assigned(deps, tx, job)
+        estimated = 0 if is_paid else await _reserve(deps, tx, job)
+        moved = await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True))
+        if moved is None:
+            raise LostClaim("The job changed under its lock.")
+        await deps.engine.enqueue(tx, [message_for(moved)])
+    return Retried(job=moved, estimated_micros=estimated, is_paid_already=is_paid)
+
+
+async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:
+    """A job that found no provider gets one now, if there is one."""
+    if job.provider is not None:
+        return job
+    try:
+        choice = choose(deps.providers, deps.policy.default_provider, None)
+    except NoProviderConfigured:
+        return job
+    return await jobs.assign(tx, job.id, choice.provider.name, choice.model.name)
+
+
+async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
+    provider = deps.providers.get(job.provider or "")
+    if provider is None:
+        return None
+    quote = provider.quote(generation_request(job))
+    _, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
+    full = await budgets.reserve(tx, project_id, key_id, quote.micros)
+    if full is not None:
+        raise BudgetExhausted(f"The budget of the {full} leaves no room for a retry; raise it, or wait for the next period.")
+    return quote.micros
