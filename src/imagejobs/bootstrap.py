@@ -156,7 +156,8 @@ def load_providers(settings: Settings) -> dict[str, Provider]:
 
 def make_storage(settings: Settings) -> Storage:
     """The storage that the settings choose."""
-    return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
+    files = FilesystemStorage(settings.data_dir / "files", settings.served_url)
+    return RehearsalStorage(files)
 
 
 def require_database_url(settings: Settings) -> str:

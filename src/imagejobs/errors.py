@@ -72,7 +72,7 @@ class ImageJobsError(Exception):
     @property
     def retryable(self) -> bool:
         """True where trying the same again later can succeed without anybody changing anything."""
-        return self.code in (Code.TEMPORARY, Code.RATE_LIMIT, Code.UNKNOWN)
+        return self.code in (Code.TEMPORARY, Code.RATE_LIMIT)
 
 
 class RequestError(ImageJobsError):
@@ -130,9 +130,13 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The address exists, but not for this method."""
+    """The address exists, but not for this method; `allow` names those it takes."""
 
     reason = "method_not_allowed"
+
+    def __init__(self, detail: str, allow: str) -> None:
+        super().__init__(detail)
+        self.allow = allow
 
 
 class InvalidTransition(RequestError):

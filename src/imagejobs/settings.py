@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     """What the operator chose. Frozen; an empty value counts as unset."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True, populate_by_name=True
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True
     )
 
     database_url: str | None = _setting(
@@ -55,7 +55,8 @@ class Settings(BaseSettings):
         description="Where `up` keeps its database, its pictures and its admin key.",
     )
     default_provider: str | None = _setting(
-        "IMAGEJOBS_DEFAULT_PROVIDER", "The provider of jobs that name no model; unset: the first that is configured."
+        "IMAGEJOBS_DEFAULT_PROVIDER",
+        "The provider of jobs that name no model; unset: the only one that costs money.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
@@ -136,7 +137,7 @@ class Settings(BaseSettings):
 
 def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has its own type
     """The settings of this process; `chosen` ones (from the command line) win. Every problem is listed at once."""
-    words = {name: value for name, value in chosen.items() if value is not None}
+    words = {_variable(name): value for name, value in chosen.items() if value is not None}
     try:
         return Settings(provider_settings=_provider_settings(), **words)
     except ValidationError as error:
@@ -146,6 +147,12 @@ def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has i
 def environment_with(decided: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process and what `up` decided, for its children."""
     return {**os.environ, **decided}
+
+
+def _variable(field: str) -> str:
+    """The variable's name of a field, by which alone it can be set."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field
 
 
 def _provider_settings() -> Mapping[str, Mapping[str, str]]:

@@ -82,6 +82,7 @@ def _header(spooled: Spooled) -> bytes:
             "price_version": answer.cost.price_version,
             "cost_estimated": answer.cost.estimated,
             "remote_id": answer.remote_id,
+            "metadata": dict(answer.metadata),
             "sha256": hashlib.sha256(answer.data).hexdigest(),
         }
     ).encode()
@@ -98,7 +99,13 @@ def _read(path: Path) -> Spooled | None:
             attempt_id=UUID(header["attempt_id"]),
             job_id=UUID(header["job_id"]),
             reservation_no=header["reservation_no"],
-            answer=Answer(data=data, media_type=header["media_type"], cost=cost, remote_id=header["remote_id"]),
+            answer=Answer(
+                data=data,
+                media_type=header["media_type"],
+                cost=cost,
+                remote_id=header["remote_id"],
+                metadata=header["metadata"],
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from imagejobs.app.attempt import run_job
 from imagejobs.app.deps import Deps
-from imagejobs.app.neighbors import register, take_over_from_dead
+from imagejobs.app.neighbors import register, take_over_from_dead, unregister
 from imagejobs.app.staging import stage_spooled
 from imagejobs.app.sweep import sweep
 
@@ -39,13 +39,17 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
     finally:
         stop.set()
         await sweeper
+        await unregister(deps)
     logger.info("worker.stopped", extra={"worker_id": str(deps.worker_id)})
 
 
 async def _sweep_until(deps: Deps, stop: asyncio.Event) -> None:
     while not stop.is_set():
-        await sweep(deps)
-        await take_over_from_dead(deps)
+        try:
+            await sweep(deps)
+            await take_over_from_dead(deps)
+        except Exception:
+            logger.exception("sweep.internal_error")  # the sweep boundary: the next round is a new chance
         try:
             await asyncio.wait_for(stop.wait(), deps.policy.sweep_seconds * (0.8 + 0.4 * deps.clock.chance()))
         except TimeoutError:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imagejobs.app.attempt import run_job
+from imagejobs.app.identifiers import new_id
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import JobStatus, ResumeClass
 from imagejobs.imaging import Decoder
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.database
 async def run_until_death(world: World, job_id: str, turn: int) -> str | None:
     """The point at which the worker died, None where it came to the end."""
     probe = DeadlyProbe(turn)
-    deps = replace(world.deps, probe=probe)
+    deps = replace(world.deps, probe=probe, worker_id=new_id())
     job = await world.job(job_id)
     try:
         await run_job(deps, job.id, job.delivery_no)

@@ -136,10 +136,15 @@ class Lifecycle(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         assert self.instance.run(broken_invariants(self.world.deps.database)) == {}
-        ours = self.instance.run(billed(self.world.deps.database))
-        assert ours <= sum(self.instance.provider.bill.values()) + self.unknown()
+        assert self.ours() - self.unknown() <= self.theirs()
         for job_id in self.jobs:
             self.remains(job_id)
+
+    def ours(self) -> int:
+        return int(self.instance.run(billed(self.world.deps.database)))
+
+    def theirs(self) -> int:
+        return sum(self.instance.provider.bill.values())
 
     def unknown(self) -> int:
         query = "SELECT coalesce(sum(amount_micros), 0) FROM imagejobs.reservations WHERE state = 'unknown'"
@@ -159,6 +164,7 @@ class Lifecycle(RuleBasedStateMachine):
         for job_id in self.jobs:
             self.instance.run(self.world.work_off(job_id))
         self.nothing_is_broken()
+        assert self.theirs() <= self.ours()
         self.instance.close()
 
 

@@ -66,7 +66,7 @@ def _collect(node: dict[str, Any], scanned: set[str]) -> None:
 
 ID = UUID("00000000-0000-0000-0000-000000000001")
 CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
-    "claim": lambda c: jobs.claim(c, ID, 1, None),
+    "claim": lambda c: jobs.claim(c, jobs.Taking(job_id=ID, delivery_no=1, worker_id=ID)),
     "move": lambda c: jobs.move(c, ID, jobs.Change(to=JobStatus.GENERATING, fence=1)),
     "lock": lambda c: jobs.lock(c, ID, 1),
     "status": lambda c: job_reads.by_id(c, ID),

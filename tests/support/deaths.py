@@ -9,12 +9,13 @@ class Death(BaseException):
 
 @dataclass
 class DeadlyProbe:
-    """Ends the worker at the nth point it passes."""
+    """Ends the worker at the nth point it passes, or at the first of a name."""
 
-    turn: int
+    turn: int = 0
+    point: str | None = None
     passed: list[str] = field(default_factory=list)
 
     async def __call__(self, point: str) -> None:
         self.passed.append(point)
-        if len(self.passed) == self.turn:
+        if len(self.passed) == self.turn or point == self.point:
             raise Death(point)

@@ -9,7 +9,7 @@ from PIL import Image
 from imagejobs.domain.jobs import ResumeClass
 from imagejobs.domain.money import Cost, Quote
 from imagejobs.domain.requests import GenerationRequest
-from imagejobs.errors import ProviderError
+from imagejobs.errors import Billed, ProviderError
 from imagejobs.ports import Answer, Call, Capabilities, Health, ModelCapability, Plan, Submitted
 
 PRICE = 40_000
@@ -52,6 +52,8 @@ class Scripted:
         self.sends.append(call.idempotency_key)
         error = self.errors.popleft() if self.errors else None
         if error is not None:
+            if error.billed is Billed.YES:
+                self.bill[f"charged-{len(self.sends)}"] = PRICE
             raise error
         purchase = call.idempotency_key if self.resume_class is ResumeClass.KEY else f"purchase-{len(self.bill)}"
         self.bill[purchase] = PRICE

@@ -18,7 +18,8 @@ async def claim_job(deps: Deps, job_id: UUID, delivery_no: int, held_fence: int 
     """
     await deps.probe("claim.before")
     async with deps.database.transaction() as tx:
-        found = await jobs.claim(tx, job_id, delivery_no, held_fence)
+        taking = jobs.Taking(job_id=job_id, delivery_no=delivery_no, worker_id=deps.worker_id, held_fence=held_fence)
+        found = await jobs.claim(tx, taking)
         if found is None:
             return None
         job, seconds_left = found

@@ -1,6 +1,7 @@
 """Conclude: what an error does to the attempt, the money and the job, in one fenced transaction."""
 
 import logging
+from dataclasses import dataclass
 
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, attempts, jobs, ledger
@@ -11,11 +12,16 @@ from imagejobs.domain.retry import Decision, GiveUp, RetryState, TryLater, decid
 from imagejobs.errors import (
     AnswerUnusable,
     Billed,
+    DatabaseUnavailable,
     DeadlineExceeded,
     ImageJobsError,
     LostClaim,
+    NoProviderConfigured,
     OutcomeUnknown,
+    ProviderCreditExhausted,
     ProviderError,
+    ProviderKeyRejected,
+    ProviderOverloaded,
     ProviderThrottled,
     ProviderUnreachable,
 )
@@ -24,45 +30,91 @@ from imagejobs.ports import Message, Transaction
 logger = logging.getLogger(__name__)
 
 _NOTHING_BOUGHT = (ProviderUnreachable, ProviderThrottled)
+_ABOUT_ONE_SEND = (
+    *_NOTHING_BOUGHT,
+    ProviderOverloaded,
+    ProviderKeyRejected,
+    ProviderCreditExhausted,
+    NoProviderConfigured,
+)
+_PAUSE_SECONDS = 0.5
 
 
 async def conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
     """End this run of the job with `error`: back to the queue for later, or failed.
 
-    Atomic; raises `LostClaim`, having written nothing, where another worker took the job over.
+    Atomic; tries on while the database is away, for what the provider said must not be forgotten. Raises `LostClaim`, having
+    written nothing, where another worker took the job over.
     """
+    while True:
+        try:
+            await _conclude(deps, claim, error)
+        except DatabaseUnavailable as away:
+            logger.warning("job.database_away", extra={"job_id": str(claim.job_id), "detail": away.detail})
+            await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
+        else:
+            return
+
+
+async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
     async with deps.database.transaction() as tx:
         job = await jobs.lock(tx, claim.job_id, claim.fence)
         if job is None:
             raise LostClaim("Another worker owns the job now.")
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
+        verdict = _in_doubt(claim, attempt, error)
         decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
-        if isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
+        if isinstance(verdict, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:
-                await _close(tx, attempt, error)
+                await _close(tx, attempt, verdict)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
-        moved = await _apply(deps, tx, job, attempt, error, decision)
+        moved = await _apply(deps, tx, _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision))
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
     logger.info("job.%s", moved.status.value, extra=extra)
 
 
 async def fail_overdue(deps: Deps, tx: Transaction, job: Job) -> None:
-    """Fail a locked job whose deadline passed, and with it whoever still works on it."""
+    """Fail a locked job whose deadline passed, and end the claim of whoever still works on it."""
     error = DeadlineExceeded("The job's deadline passed before it could be finished; retry it, or allow more time.")
     attempt = await attempts.open_attempt_of(tx, job.id)
-    await _apply(deps, tx, job, attempt, error, GiveUp())
+    verdict = _LOST_WITH_ITS_WORKER if attempt is not None else error
+    ending = _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=GiveUp(), by_worker=False)
+    await _apply(deps, tx, ending)
 
 
-async def _apply(
-    deps: Deps, tx: Transaction, job: Job, attempt: Attempt | None, error: ImageJobsError, decision: Decision
-) -> Job:
-    purchases = await _close_attempt(tx, attempt, error, decision)
-    change = _change(job, error, decision, _billed(attempt, error), purchases)
-    moved = await jobs.move(tx, job.id, change)
+_LOST_WITH_ITS_WORKER = OutcomeUnknown("The worker's part ended before the provider's answer was known.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ending:
+    """One end of a run: what the job is told (`error`), and what it means for the open purchase (`verdict`)."""
+
+    job: Job
+    attempt: Attempt | None
+    error: ImageJobsError
+    verdict: ImageJobsError
+    decision: Decision
+    by_worker: bool = True
+
+
+def _in_doubt(claim: Claim, attempt: Attempt | None, error: ImageJobsError) -> ImageJobsError:
+    """What the error says of the purchase: that its outcome is unknown, where it only describes a later send or poll."""
+    if attempt is None or attempt.stage is Stage.ANSWERED:
+        return error
+    was_sent_before = claim.attempt is not None or attempt.remote_id is not None
+    if not isinstance(error, ProviderError) or (was_sent_before and isinstance(error, _ABOUT_ONE_SEND)):
+        return _LOST_WITH_ITS_WORKER
+    return error
+
+
+async def _apply(deps: Deps, tx: Transaction, ending: _Ending) -> Job:
+    purchases = await _close_attempt(tx, ending)
+    job = ending.job
+    moved = await jobs.move(tx, job.id, _change(ending, purchases))
     if moved is None:
-        raise LostClaim(f"A job that is {job.status.value} cannot become {change.to.value}.")
-    if isinstance(decision, TryLater):
-        await deps.engine.enqueue(tx, [message_for(moved, decision.delay_seconds)])
+        raise LostClaim(f"A job that is {job.status.value} cannot be ended so.")
+    if isinstance(ending.decision, TryLater):
+        await deps.engine.enqueue(tx, [message_for(moved, ending.decision.delay_seconds)])
     elif (number := await ledger.open_reservation(tx, job.id)) is not None:
         await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
     return moved
@@ -110,12 +162,15 @@ def _is_resumable(attempt: Attempt) -> bool:
             return False
 
 
-def _change(job: Job, error: ImageJobsError, decision: Decision, billed: Billed, purchases: int) -> jobs.Change:
+def _change(ending: _Ending, purchases: int) -> jobs.Change:
+    job, error, decision = ending.job, ending.error, ending.decision
+    billed = _billed(ending)
     event = {"code": error.code.value, "reason": error.reason, "message": error.detail, "billed": billed.value}
+    fence = job.fence if ending.by_worker else None
     if isinstance(decision, TryLater):
         return jobs.Change(
             to=JobStatus.QUEUED,
-            fence=job.fence,
+            fence=fence,
             delay_seconds=decision.delay_seconds,
             retries=int(decision.counts),
             purchases=purchases,
@@ -125,45 +180,50 @@ def _change(job: Job, error: ImageJobsError, decision: Decision, billed: Billed,
         code=error.code,
         reason=error.reason,
         message=error.detail,
-        stage=failure_stage(job.status, error),
+        stage=failure_stage(job.status, error, is_paid=_is_paid(ending.attempt)),
         billed=billed,
-        retryable=error.retryable,
+        retryable=error.retryable and billed is not Billed.UNKNOWN,
     )
     if failure.stage is not None:
         event["failureStage"] = failure.stage.value
-    return jobs.Change(to=JobStatus.FAILED, fence=job.fence, failure=failure, purchases=purchases, event=event)
+    return jobs.Change(to=JobStatus.FAILED, fence=fence, failure=failure, purchases=purchases, event=event)
 
 
-def _billed(attempt: Attempt | None, error: ImageJobsError) -> Billed:
-    if attempt is None or isinstance(error, ProviderError):
-        return error.billed
-    return Billed.YES if attempt.stage is Stage.ANSWERED else Billed.UNKNOWN
+def _is_paid(attempt: Attempt | None) -> bool:
+    return attempt is not None and attempt.stage is Stage.ANSWERED
 
 
-async def _close_attempt(tx: Transaction, attempt: Attempt | None, error: ImageJobsError, decision: Decision) -> int:
-    """End the attempt as the error says; -1 where it turned out that nothing was bought, else 0.
+def _billed(ending: _Ending) -> Billed:
+    return Billed.YES if _is_paid(ending.attempt) else ending.verdict.billed
+
+
+async def _close_attempt(tx: Transaction, ending: _Ending) -> int:
+    """End the attempt as the verdict says; -1 where it turned out that nothing was bought, else 0.
 
     Left open: a paid picture that waits to be stored, and a lost answer that can still be asked for.
     """
-    if attempt is None or (attempt.stage is Stage.ANSWERED and not isinstance(error, AnswerUnusable)):
+    attempt, verdict = ending.attempt, ending.verdict
+    if attempt is None or (_is_paid(attempt) and not isinstance(verdict, AnswerUnusable)):
         return 0
-    if not isinstance(error, ProviderError):
-        error = OutcomeUnknown("The worker's part ended before the provider's answer was known.")
-    if isinstance(error, OutcomeUnknown) and isinstance(decision, TryLater):
+    if isinstance(verdict, OutcomeUnknown) and isinstance(ending.decision, TryLater):
         return 0
-    return -1 if await _close(tx, attempt, error) is Outcome.RELEASED else 0
+    assert isinstance(verdict, ProviderError)
+    return -1 if await _close(tx, attempt, verdict) is Outcome.RELEASED else 0
 
 
-async def _close(tx: Transaction, attempt: Attempt, error: ProviderError) -> Outcome:
-    outcome = _outcome(error)
-    end = attempts.Close(outcome=outcome, billed=error.billed, error_reason=error.reason, error_message=error.detail)
+async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError) -> Outcome:
+    """Close the attempt and its money: unknown stays unknown, a charged error is posted as it was reserved."""
+    outcome = _outcome(verdict)
+    end = attempts.Close(outcome=outcome, billed=verdict.billed, error_reason=verdict.reason, error_message=verdict.detail)
     await attempts.close(tx, attempt.id, end)
-    if outcome is Outcome.UNKNOWN:
+    if verdict.billed is Billed.UNKNOWN:
         await ledger.mark_unknown(tx, purchase_of(attempt))
+    elif verdict.billed is Billed.YES and (posted := await ledger.post_reserved(tx, purchase_of(attempt))) is not None:
+        await jobs.add_cost(tx, attempt.job_id, posted)
     return outcome
 
 
-def _outcome(error: ProviderError) -> Outcome:
-    if isinstance(error, _NOTHING_BOUGHT):
+def _outcome(verdict: ProviderError) -> Outcome:
+    if isinstance(verdict, _NOTHING_BOUGHT):
         return Outcome.RELEASED
-    return Outcome.UNKNOWN if error.billed is Billed.UNKNOWN else Outcome.FAILED
+    return Outcome.UNKNOWN if verdict.billed is Billed.UNKNOWN else Outcome.FAILED

@@ -15,6 +15,8 @@ from imagejobs.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
+_UNSEEN_DAYS = 1
+
 
 async def register(deps: Deps, concurrency: int) -> None:
     """Write down this worker, so that its death can be seen by its neighbors."""
@@ -32,24 +34,41 @@ async def register(deps: Deps, concurrency: int) -> None:
         await workers.insert(tx, me)
 
 
+async def unregister(deps: Deps) -> None:
+    """Forget this worker; one that could not say so is found dead by its neighbors, or forgotten after a day."""
+    try:
+        async with deps.database.transaction() as tx:
+            await workers.delete(tx, deps.worker_id)
+    except DatabaseUnavailable as error:
+        logger.warning("worker.database_away", extra={"detail": error.detail})
+
+
 async def take_over_from_dead(deps: Deps) -> None:
     """Hand on the messages of this machine's dead workers; a database that is away is the next call's business."""
     try:
         async with deps.database.transaction() as tx:
             await workers.seen(tx, deps.worker_id)
-            for neighbor in await workers.on_host(tx, socket.gethostname(), _boot_id()):
-                if neighbor.id != deps.worker_id and _started(neighbor.pid) != neighbor.pid_started:
-                    released = await deps.engine.release(tx, neighbor.id)
-                    await workers.delete(tx, neighbor.id)
-                    logger.info("worker.neighbor_dead", extra={"neighbor": str(neighbor.id), "messages": released})
+            await workers.delete_unseen(tx, _UNSEEN_DAYS)
+            neighbors = await workers.on_host(tx, socket.gethostname(), _boot_id())
+            for neighbor in (other for other in neighbors if _is_dead(other)):
+                released = await deps.engine.release(tx, neighbor.id)
+                await workers.delete(tx, neighbor.id)
+                logger.info("worker.neighbor_dead", extra={"neighbor": str(neighbor.id), "messages": released})
     except DatabaseUnavailable as error:
         logger.warning("worker.database_away", extra={"detail": error.detail})
 
 
+def _is_dead(worker: workers.Worker) -> bool:
+    return _started(worker.pid) != worker.pid_started
+
+
 def _boot_id() -> str:
-    """Changes with each start of the machine; empty where the system does not tell, and then nobody is ever called dead."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
+    """This start of the machine and this namespace of process ids, within which a process id means one process.
+
+    Empty where the system does not tell, and then nobody is ever called dead.
+    """
+    path, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    return f"{path.read_text().strip()} {namespace.readlink()}" if path.exists() else ""
 
 
 def _started(pid: int) -> str | None:

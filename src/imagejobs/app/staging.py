@@ -67,7 +67,7 @@ async def _try_to_stage(deps: Deps, spooled: Spooled) -> bool:
             if fresh is not None:
                 await attempts.stage_bytes(tx, fresh, answer, sha256)
                 await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
-                await jobs.add_cost(tx, spooled.job_id, answer.cost.micros)
+                await jobs.add_cost(tx, spooled.job_id, answer.cost.micros, answer.metadata)
     except DatabaseUnavailable as error:
         logger.warning("stage.database_away", extra={"attempt_id": str(spooled.attempt_id), "detail": error.detail})
         return False

@@ -17,7 +17,14 @@ from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import ImageRequest
-from imagejobs.errors import BudgetExhausted, IdempotencyKeyReused, InternalError, NoProviderConfigured, NotFound
+from imagejobs.errors import (
+    BudgetExhausted,
+    IdempotencyKeyReused,
+    InternalError,
+    NoProviderConfigured,
+    NotFound,
+    RequestError,
+)
 from imagejobs.ports import Message, Transaction
 
 
@@ -55,16 +62,22 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     """
     caller.require(Scope.WRITE)
     caller.require_project(request.project_id)
-    target = _target(deps, request)
-    await deps.probe("api.before_insert")
     fingerprint = request.fingerprint()
+    try:
+        target = _target(deps, request)
+    except RequestError:
+        if idempotency_key is not None and (found := await _find(deps, request, idempotency_key, fingerprint)):
+            return found  # what was accepted once is not refused by a later configuration
+        raise
+    await deps.probe("api.before_insert")
     made = await _insert(deps, caller, _new_jobs(deps, caller, request, target, idempotency_key, fingerprint))
     await deps.probe("api.after_commit")
     if made is not None:
         return made
-    if idempotency_key is None:
-        raise InternalError("A fresh id was taken already.")
-    return await _replay(deps, request.project_id, idempotency_key, fingerprint)
+    found = await _find(deps, request, idempotency_key or "", fingerprint)
+    if found is None:
+        raise InternalError("The key is taken, and its job cannot be found.")
+    return found
 
 
 def _target(deps: Deps, request: ImageRequest) -> _Target:
@@ -118,8 +131,9 @@ def _new_jobs(
     batch_id = new_id() if request.n > 1 else None
     deadline = deps.policy.job_deadline_seconds if batch_id is None else deps.policy.batch_deadline_seconds
     quote = target.quote
+    ids = sorted(new_id() for _ in range(request.n))  # a batch is read back in the order of its ids
     first = jobs.NewJob(
-        id=new_id(),
+        id=ids[0],
         idempotency_key=key,
         fingerprint=fingerprint,
         project_id=request.project_id,
@@ -148,8 +162,8 @@ def _new_jobs(
         tags=request.tags,
     )
     further = [
-        replace(first, id=new_id(), idempotency_key=None, params=_params(request, _next_seed(request.seed, number)))
-        for number in range(1, request.n)
+        replace(first, id=job_id, idempotency_key=None, params=_params(request, _next_seed(request.seed, number)))
+        for number, job_id in enumerate(ids[1:], start=1)
     ]
     return [first, *further]
 
@@ -180,11 +194,12 @@ def _message(job: jobs.NewJob) -> Message:
     return Message(job_id=job.id, delivery_no=1, lane=lane_of(job.provider), priority=job.priority)
 
 
-async def _replay(deps: Deps, project_id: str, idempotency_key: str, fingerprint: bytes) -> Submission:
+async def _find(deps: Deps, request: ImageRequest, idempotency_key: str, fingerprint: bytes) -> Submission | None:
+    """What an earlier request under this key made; `IdempotencyKeyReused` where that was another request."""
     async with deps.database.connection() as connection:
-        first = await job_reads.by_key(connection, project_id, idempotency_key)
+        first = await job_reads.by_key(connection, request.project_id, idempotency_key)
         if first is None:
-            raise InternalError("The job of this key vanished.")
+            return None
         if first.fingerprint != fingerprint:
             raise IdempotencyKeyReused(
                 "This idempotency key named a request with another body; "

@@ -118,7 +118,9 @@ WITH before AS (
     SET fence = target.fence + 1,
         status = CASE WHEN target.status = 'queued' THEN 'processing' ELSE target.status END,
         processing_started_at = CASE WHEN target.status = 'queued' THEN now() ELSE target.processing_started_at END,
-        death_count = target.death_count + CASE WHEN target.status = 'queued' OR $3::bigint IS NOT NULL THEN 0 ELSE 1 END,
+        death_count = target.death_count
+            + CASE WHEN target.status = 'queued' OR target.claimed_by = $4 THEN 0 ELSE 1 END,
+        claimed_by = $4,
         event_seq = target.event_seq + CASE WHEN target.status = 'queued' THEN 1 ELSE 0 END,
         scheduled_at = NULL,
         updated_at = greatest(target.updated_at, now())
@@ -136,20 +138,32 @@ SELECT *, extract(epoch FROM deadline_at - now())::float8 AS seconds_left FROM j
 """
 
 
-async def claim(tx: Transaction, job_id: UUID, delivery_no: int, held_fence: int | None) -> tuple[Job, float] | None:
+@dataclass(frozen=True, kw_only=True)
+class Taking:
+    """Who takes which delivery; with `held_fence` only if nobody claimed since the holder of that fence did."""
+
+    job_id: UUID
+    delivery_no: int
+    worker_id: UUID
+    held_fence: int | None = None
+
+
+async def claim(tx: Transaction, taking: Taking) -> tuple[Job, float] | None:
     """Take the job over, raising its fence; its row and the seconds left to its deadline, None for a stale message.
 
-    A running job whose message came again had its worker die: `death_count` grows, the status stays. With `held_fence` the
-    claim is its holder's own renewal: nothing where somebody else claimed meanwhile, and no death.
+    A running job that comes to another worker had its own die: `death_count` grows, the status stays.
     """
-    row = await tx.fetchrow(_CLAIM, job_id, delivery_no, held_fence)
+    row = await tx.fetchrow(_CLAIM, taking.job_id, taking.delivery_no, taking.held_fence, taking.worker_id)
     return None if row is None else (job_from(row), row["seconds_left"])
 
 
 async def lock(tx: Transaction, job_id: UUID, fence: int) -> Job | None:
-    """The row, locked until the transaction ends, if the fence holds."""
+    """The row of a running job, locked until the transaction ends, if the fence holds."""
     row = await tx.fetchrow(
-        "SELECT * FROM public.image_generation_jobs WHERE id = $1 AND fence = $2 FOR NO KEY UPDATE", job_id, fence
+        "SELECT * FROM public.image_generation_jobs WHERE id = $1 AND fence = $2 "
+        "AND status IN ('processing', 'generating', 'uploading') FOR NO KEY UPDATE",
+        job_id,
+        fence,
     )
     return None if row is None else job_from(row)
 
@@ -194,7 +208,6 @@ class Change:
     is_person_retry: bool = False
     object_key: str | None = None
     public_url: str | None = None
-    provider_metadata: Mapping[str, Any] | None = None
     event: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -220,14 +233,13 @@ WITH job AS (
         error_retryable = $14,
         storage_path = coalesce($15, storage_path),
         public_url = coalesce($16, public_url),
-        provider_metadata = coalesce($17::jsonb, provider_metadata),
         event_seq = event_seq + 1,
         updated_at = greatest(updated_at, now())
     WHERE id = $1 AND status = ANY($3) AND ($4::bigint IS NULL OR fence = $4)
     RETURNING *
 ), event AS (
     INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
-    SELECT id, project_id, event_seq, $18, $19::jsonb FROM job
+    SELECT id, project_id, event_seq, $17, $18::jsonb FROM job
 )
 SELECT * FROM job
 """
@@ -243,7 +255,7 @@ async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
         _MOVE,
         job_id,
         change.to.value,
-        [status.value for status in sources(change.to)],
+        [status.value for status in sources(change.to, by_worker=change.fence is not None)],
         change.fence,
         change.delay_seconds,
         change.retries,
@@ -257,7 +269,6 @@ async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
         failure.retryable if failure else None,
         change.object_key,
         change.public_url,
-        None if change.provider_metadata is None else json.dumps(dict(change.provider_metadata)),
         EventKind(f"job.{change.to.value}").value,
         json.dumps({"status": change.to.value, **change.event}),
     )
@@ -275,23 +286,29 @@ async def redeliver(tx: Transaction, job_id: UUID, delivery_no: int) -> Job | No
     return None if row is None else job_from(row)
 
 
-async def add_cost(tx: Transaction, job_id: UUID, micros: int) -> None:
-    """Add a posted cost to the job, whoever owns it now."""
+async def add_cost(tx: Transaction, job_id: UUID, micros: int, metadata: Mapping[str, Any] | None = None) -> None:
+    """Add a posted cost, and what the provider said beside it, to the job, whoever owns it now."""
     await tx.execute(
         "UPDATE public.image_generation_jobs SET cost_micros = coalesce(cost_micros, 0) + $2, "
         "cost_credits = round((coalesce(cost_micros, 0) + $2)::numeric / "
-        "(SELECT micros_per_credit FROM imagejobs.instance), 6) WHERE id = $1",
+        "(SELECT micros_per_credit FROM imagejobs.instance), 6), provider_metadata = provider_metadata || $3::jsonb "
+        "WHERE id = $1",
         job_id,
         micros,
+        json.dumps(dict(metadata or {})),
     )
 
 
 async def overdue(tx: Transaction, running_grace_seconds: float, limit: int) -> list[Job]:
-    """Queued jobs past their deadline, and running ones past it by more than the grace; locked, others' locks skipped."""
+    """Queued jobs past their deadline, and running ones past it by more than the grace; locked, others' locks skipped.
+
+    Not those that have a paid picture in the staging: they are stored even late.
+    """
     rows = await tx.fetch(
-        "SELECT * FROM public.image_generation_jobs "
+        "SELECT * FROM public.image_generation_jobs AS job "
         "WHERE status IN ('queued', 'processing', 'generating', 'uploading') AND deadline_at < now() "
         "AND (status = 'queued' OR deadline_at < now() - make_interval(secs => $1)) "
+        "AND NOT EXISTS (SELECT FROM imagejobs.attempts WHERE job_id = job.id AND outcome IS NULL AND stage = 'answered') "
         "ORDER BY deadline_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
         running_grace_seconds,
         limit,

@@ -104,6 +104,15 @@ async def post(tx: Transaction, purchase: Purchase, micros: int, price_version: 
     return True
 
 
+async def post_reserved(tx: Transaction, purchase: Purchase) -> int | None:
+    """Turn the reservation into spend at the price it was made at; the amount, None where it is closed already."""
+    before = await _close(tx, purchase, _Closing(state="posted", sources=("reserved",), kind="post"))
+    if before is None:
+        return None
+    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1], posted=before[1]))
+    return before[1]
+
+
 async def release(tx: Transaction, purchase: Purchase) -> bool:
     """Give the money back: nothing was bought."""
     before = await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))

@@ -76,7 +76,7 @@ async def require_schema(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.R
     """Refuse a database whose schema is older than this version needs; a newer one is fine."""
     needed = known_migrations()[-1].number
     found = await schema_version(connection)
-    if found < needed:
+    if found < needed or not await connection.fetchval("SELECT to_regclass('imagejobs.pgqueuer') IS NOT NULL"):
         raise ConfigurationError(
             [f"The database schema is at {found}, this version needs {needed}: run `imagejobs migrate` first."]
         )
@@ -101,8 +101,10 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> bool:
-    applied = await connection.fetchval("SELECT name FROM imagejobs.schema_migrations WHERE number = $1", migration.number)
+    applied = await connection.fetchval("SELECT sha256 FROM imagejobs.schema_migrations WHERE number = $1", migration.number)
     if applied is not None:
+        if applied != migration.sha256:
+            raise ConfigurationError([f"Migration {migration.number} of this database is not the one this version ships."])
         return False
     await connection.execute(migration.sql)
     await connection.execute(

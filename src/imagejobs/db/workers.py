@@ -67,3 +67,8 @@ async def on_host(tx: Transaction, host: str, boot_id: str) -> list[Worker]:
 async def delete(tx: Transaction, worker_id: UUID) -> None:
     """Forget the worker; forgetting one that is not there is fine."""
     await tx.execute("DELETE FROM imagejobs.workers WHERE id = $1", worker_id)
+
+
+async def delete_unseen(tx: Transaction, days: int) -> None:
+    """Forget workers that have not been seen for so long, wherever they were."""
+    await tx.execute("DELETE FROM imagejobs.workers WHERE seen_at < now() - make_interval(days => $1)", days)

@@ -35,16 +35,21 @@ RUNNING = frozenset({JobStatus.PROCESSING, JobStatus.GENERATING, JobStatus.UPLOA
 MAX_DEATHS = 3
 
 
-def sources(target: JobStatus) -> tuple[JobStatus, ...]:
-    """The states from which `target` may be entered; every guarded update names them."""
-    return tuple(source for source, targets in TRANSITIONS.items() if target in targets)
+def sources(target: JobStatus, *, by_worker: bool = False) -> tuple[JobStatus, ...]:
+    """The states from which `target` may be entered; every guarded update names them. No worker moves a finished job."""
+    return tuple(
+        source for source, targets in TRANSITIONS.items() if target in targets and not (by_worker and source in FINAL)
+    )
 
 
-def failure_stage(status: JobStatus, error: ImageJobsError) -> FailureStage | None:
-    """Where a job that fails in `status` with `error` is said to have failed (A6)."""
+def failure_stage(status: JobStatus, error: ImageJobsError, *, is_paid: bool = False) -> FailureStage | None:
+    """Where a job that fails in `status` with `error` is said to have failed (A6).
+
+    `is_paid` tells a run that only had to store a picture it found staged.
+    """
     match status:
         case JobStatus.PROCESSING:
-            return FailureStage.PROCESSING
+            return FailureStage.PERSISTING if is_paid else FailureStage.PROCESSING
         case JobStatus.GENERATING:
             return FailureStage.GENERATING
         case JobStatus.UPLOADING:

@@ -19,7 +19,7 @@ _HEADERS = {
     "access-control-allow-origin": "*",
     "accept-ranges": "bytes",
 }
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @router.get("/files/{key:path}", summary="A stored picture", response_class=Response)

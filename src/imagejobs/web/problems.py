@@ -67,6 +67,8 @@ def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="imagejobs"'
+    if isinstance(error, errors.MethodNotAllowed):
+        headers["allow"] = error.allow
     if isinstance(error, errors.TooManyRequests):
         headers["retry-after"] = str(max(1, round(error.retry_after_seconds)))
     elif status == 503:
@@ -100,7 +102,8 @@ def _from_http(request: Request, error: HTTPException) -> ImageJobsError:
         case 404:
             return errors.NotFound("There is nothing at this address.")
         case 405:
-            return errors.MethodNotAllowed(f"This address does not take {request.method}.")
+            allow = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow") or ""
+            return errors.MethodNotAllowed(f"This address does not take {request.method}; it takes {allow}.", allow)
         case 413:
             return errors.BodyTooLarge(error.detail)
         case _:
@@ -116,7 +119,8 @@ def _explain(request: Request, found: Sequence[Mapping[str, Any]]) -> ImageJobsE
     if first["loc"] == ("body",) and media_type != "application/json":
         return errors.UnsupportedMediaType("Send the body as application/json.")
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    more = f" ({len(found) - 1} more fields are wrong.)" if len(found) > 1 else ""
+    rest = len(found) - 1
+    more = "" if rest == 0 else " (One more field is wrong.)" if rest == 1 else f" ({rest} more fields are wrong.)"
     return errors.InvalidField(field, _sentence(first) + more)
 
 

@@ -53,6 +53,7 @@ CREATE TABLE public.image_generation_jobs (
     estimated_micros        bigint CHECK (estimated_micros >= 0),
     cost_micros             bigint CHECK (cost_micros >= 0),
     fence                   bigint NOT NULL DEFAULT 0,
+    claimed_by              uuid,
     delivery_no             bigint NOT NULL DEFAULT 1,
     retries_used            integer NOT NULL DEFAULT 0,
     death_count             integer NOT NULL DEFAULT 0,

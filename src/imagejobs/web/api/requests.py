@@ -1,7 +1,7 @@
 """The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -11,6 +11,7 @@ from imagejobs.db.job_reads import Filters
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.money import from_credits
 from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
+from imagejobs.errors import InvalidField
 
 MAX_PROMPT = 32_000
 MAX_EDGE = 16_384
@@ -59,7 +60,7 @@ class SourceBody(Wire):
     job_id: UUID | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "SourceBody":
+    def _one(self) -> Self:
         if [self.url, self.input_id, self.job_id].count(None) != 2:
             raise ValueError("give exactly one of url, inputId and jobId")
         return self
@@ -68,21 +69,29 @@ class SourceBody(Wire):
         return PictureSource(url=self.url, input_id=self.input_id, job_id=None if self.job_id is None else str(self.job_id))
 
 
-class ReferenceBody(Wire):
-    """A reference picture and what it is for."""
+class MaskBody(Wire):
+    """A mask: exactly one of the two."""
 
     url: Address | None = None
     input_id: Id | None = None
-    role: Literal["identity", "style"] = "identity"
 
     @model_validator(mode="after")
-    def _one(self) -> "ReferenceBody":
+    def _one(self) -> Self:
         if [self.url, self.input_id].count(None) != 1:
             raise ValueError("give exactly one of url and inputId")
         return self
 
+    def source(self) -> PictureSource:
+        return PictureSource(url=self.url, input_id=self.input_id)
+
+
+class ReferenceBody(MaskBody):
+    """A reference picture and what it is for."""
+
+    role: Literal["identity", "style"] = "identity"
+
     def reference(self) -> Reference:
-        return Reference(source=PictureSource(url=self.url, input_id=self.input_id), role=ReferenceRole(self.role))
+        return Reference(source=self.source(), role=ReferenceRole(self.role))
 
 
 class GenerateBody(Wire):
@@ -103,7 +112,7 @@ class GenerateBody(Wire):
     shot_id: Id | None = None
     reference_images: Annotated[tuple[ReferenceBody, ...], Field(max_length=MAX_REFERENCES)] = ()
     source_image: SourceBody | None = None
-    mask: SourceBody | None = None
+    mask: MaskBody | None = None
     mask_description: LongText | None = None
     negative_prompt: LongText | None = None
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
@@ -117,14 +126,10 @@ class GenerateBody(Wire):
     fit: Literal["cover", "contain", "none"] | None = None
     on_unknown_outcome: Literal["fail", "retry_once"] | None = None
 
-    @model_validator(mode="after")
-    def _branch_named(self) -> "GenerateBody":
-        if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
-            raise ValueError(f"branchId is required for {self.job_type.value}; only generate and edit default to main")
-        return self
-
     def request(self, micros_per_credit: int) -> ImageRequest:
-        """The domain's value, defaults filled in."""
+        """The domain's value, defaults filled in; `InvalidField` where the kind of job needs a branch and none is named."""
+        if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
+            raise InvalidField("branchId", f"is required for {self.job_type.value}; generate and edit default to main.")
         return ImageRequest(
             project_id=self.project_id,
             branch_id=self.branch_id or "main",

@@ -1,5 +1,7 @@
 """The figures themselves, as data: animals."""
 
+from dataclasses import replace
+
 from imagejobs.providers.sketch.drawing.colours import rgb
 from imagejobs.providers.sketch.drawing.figures import Figure, Tone, Where, both
 
@@ -26,6 +28,8 @@ FOX = Figure(
         (Tone.DARK, "O 50 59 3.2 2.4 " + _EYES),
     ),
 )
+
+WOLF = replace(FOX, name="wolf", colour=rgb("7C8592"))
 
 CAT = Figure(
     name="cat",
@@ -247,4 +251,4 @@ DEER = Figure(
     ),
 )
 
-ANIMALS = (FOX, CAT, DOG, RABBIT, BEAR, OWL, BIRD, WHALE, FISH, DEER)
+ANIMALS = (FOX, WOLF, CAT, DOG, RABBIT, BEAR, OWL, BIRD, WHALE, FISH, DEER)

@@ -180,7 +180,7 @@ def _range(stage: Stage, *, over_water: bool) -> None:
         water(stage, horizon + stage.unit * 2.5, sun_x)
         stage.place(Where.WATER, spot, stage.height * 0.78, stage.unit * 34)
     rows = _ridges(stage, 2, 0.82, 0.92, 4)
-    clear = spot if stage.figure is not None and stage.figure.where is Where.GROUND else None
+    clear = spot if stage.figure is not None and stage.figure.where is not Where.SKY else None
     for index, (line, _, foot) in enumerate(rows):
         tone = stage.palette.depth(0.84 + 0.16 * index)
         if index == 1:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from imagejobs.providers.sketch.drawing.colours import Colour, rgb
 from imagejobs.providers.sketch.drawing.figures import Figure
-from imagejobs.providers.sketch.drawing.menagerie import BEAR, BIRD, CAT, DEER, DOG, FISH, FOX, OWL, RABBIT, WHALE
+from imagejobs.providers.sketch.drawing.menagerie import BEAR, BIRD, CAT, DEER, DOG, FISH, FOX, OWL, RABBIT, WHALE, WOLF
 from imagejobs.providers.sketch.drawing.palettes import Mood
 from imagejobs.providers.sketch.drawing.stage import Weather
 from imagejobs.providers.sketch.drawing.things import (
@@ -37,7 +37,8 @@ def _table(*rows: tuple[Meaning, str]) -> Mapping[str, Meaning]:
 
 
 FIGURES = _table(
-    (FOX, "fox wolf vixen fuchs renard zorro volpe"),
+    (FOX, "fox vixen fuchs renard zorro volpe"),
+    (WOLF, "wolf wolves husky loup lobo lupo"),
     (CAT, "cat kitten kitty tomcat panther katze gato gatto"),
     (DOG, "dog puppy hound corgi terrier hund chien perro"),
     (RABBIT, "rabbit bunny hare hase lapin conejo"),
