@@ -20,10 +20,10 @@ class Claim:
 
 
 def report(claims: Sequence[Claim]) -> int:
-    """Print the table; 1 where a claim does not hold, so that nobody overlooks it."""
+    """Print the table; 3 where a claim does not hold, so that it is told from a bench that broke."""
     for claim in claims:
         bound = "" if claim.most is None else f"≤ {claim.most:g}"
         bound = bound if claim.least is None else f"≥ {claim.least:g}"
         mark = " " if not bound else "✓" if claim.holds else "✗"
         print(f"{mark} {claim.name:<44} {claim.value:>10.2f} {claim.unit:<4} {bound}")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return 0 if all(claim.holds for claim in claims) else 3

@@ -186,7 +186,6 @@ class TooManyRequests(RequestError):
 class ProviderError(ImageJobsError):
     """What a provider did, or did not do."""
 
-    code = Code.UNKNOWN
     reason = "provider_error"
 
 
@@ -279,7 +278,6 @@ class ProviderCreditExhausted(ProviderError):
 class OutcomeUnknown(ProviderError):
     """The request went out and the answer was lost: it may have been charged."""
 
-    code = Code.UNKNOWN
     reason = "outcome_unknown"
     retry = Retry.RECONCILE
     billed = Billed.UNKNOWN
@@ -359,7 +357,6 @@ class DeadlineExceeded(JobError):
 class Poison(JobError):
     """Three workers died on this job."""
 
-    code = Code.UNKNOWN
     reason = "poison"
 
 
@@ -374,14 +371,10 @@ class DatabaseUnavailable(ImageJobsError):
 class InternalError(ImageJobsError):
     """A fault of ours; its text never reaches a caller."""
 
-    code = Code.UNKNOWN
-    reason = "internal_error"
-
 
 class LostClaim(ImageJobsError):
     """Another worker owns the job now: stop, write nothing more."""
 
-    code = Code.UNKNOWN
     reason = "lost_claim"
 
 

@@ -172,7 +172,7 @@ class Full:
 
 async def test_a_job_that_the_sweep_failed_is_not_moved_by_its_late_worker(opening: Opening) -> None:
     async with opening(Scripted()) as world:
-        full = replace(world, deps=replace(world.deps, storage=Full(world.deps.storage)))  # type: ignore[arg-type]
+        full = replace(world, deps=replace(world.deps, storage=Full(world.deps.storage)))
         job_id = (await world.generate()).json()["jobId"]
         world.probe.hold("dispatch.after_intent")
         late = asyncio.create_task(full.run(await world.job(job_id)))

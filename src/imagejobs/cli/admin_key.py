@@ -5,8 +5,8 @@ import socket
 from datetime import UTC, datetime
 
 from imagejobs.app.keys import create_key, list_keys
-from imagejobs.bootstrap import Role, open_database
 from imagejobs.cli.home import Home
+from imagejobs.cli.local import opened
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Scope, parse_key
 from imagejobs.settings import Settings
@@ -14,14 +14,11 @@ from imagejobs.settings import Settings
 
 async def ensure_admin_key(settings: Settings, home: Home) -> str:
     """The kept key if the database still accepts it, else a new one, kept in its place."""
-    database = await open_database(settings, Role.COMMAND)
-    try:
+    async with opened(settings) as database:
         kept = home.read_admin_key()
         if kept is not None and await _is_accepted(database, kept):
             return kept
         made = str(await create_key(database, f"up on {socket.gethostname()}", scopes={Scope.ADMIN}))
-    finally:
-        await database.close()
     home.keep_admin_key(made)
     return made
 

@@ -31,7 +31,9 @@ def api(
 
     It never migrates: run `imagejobs migrate` first. Any number of them may share one database.
 
-        DATABASE_URL=postgresql://… imagejobs api --port 3001
+    ```
+    DATABASE_URL=postgresql://… imagejobs api --port 3001
+    ```
 
     SIGTERM or Ctrl-C lets open requests end; a second one quits at once.
     """

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from imagejobs import __version__
-from imagejobs.bootstrap import Role, load_providers, make_storage, open_database
+from imagejobs.bootstrap import load_providers, make_storage
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
-from imagejobs.cli.local import with_database
+from imagejobs.cli.local import opened, with_database
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.errors import ConfigurationError, ImageJobsError
 from imagejobs.settings import Settings, load_settings
@@ -99,21 +99,20 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         with with_database(settings) as located:
-            database = await open_database(located, Role.COMMAND)
-            try:
-                async with database.connection() as connection:
-                    state = await database_state(connection)
-            finally:
-                await database.close()
+            state = await _read_state(located)
     except ConfigurationError as error:
         for problem in error.problems:
             yield _fail("database", problem)
-        return
     except ImageJobsError as error:
         yield _fail("database", error.detail)
-        return
-    for finding in _judged(settings, state):
-        yield finding
+    else:
+        for finding in _judged(settings, state):
+            yield finding
+
+
+async def _read_state(settings: Settings) -> DatabaseState:
+    async with opened(settings) as database, database.connection() as connection:
+        return await database_state(connection)
 
 
 def _judged(settings: Settings, state: DatabaseState) -> list[Finding]:

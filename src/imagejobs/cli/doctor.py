@@ -21,9 +21,10 @@ def doctor(
     It looks at the settings, the data directory, the database and its schema, the engine's tables, the storage, each
     provider (free of charge), and the running service. Nothing is changed. The exit code is 1 if a check failed.
 
-        imagejobs doctor
-
-        imagejobs doctor --json | jq 'select(.level != "ok")'
+    ```
+    imagejobs doctor
+    imagejobs doctor --json | jq 'select(.level != "ok")'
+    ```
     """
     findings = asyncio.run(examine())
     for finding in findings:

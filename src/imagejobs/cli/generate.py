@@ -39,14 +39,14 @@ def generate(
 ) -> None:
     """Make a picture: the job, how it moves, and in the end its public address, its file and its cost.
 
-        imagejobs generate "a red fox in snow" -o pictures
-
-        imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
-
-        echo "a quiet harbor" | imagejobs generate - --no-wait
-
     The service is the one that IMAGEJOBS_URL and IMAGEJOBS_API_KEY name, else the `up` that runs here. Addresses and files
     go to stdout, all else to stderr. Ctrl-C leaves the job running and says how to come back to it.
+
+    ```
+    imagejobs generate "a red fox in snow" -o pictures
+    imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
+    echo "a quiet harbor" | imagejobs generate - --no-wait
+    ```
     """
     request = _request(prompt, size, count, project, job_type, model, seed)
     key = idempotency_key or str(uuid4())

@@ -30,9 +30,12 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first.
 
-    imagejobs jobs ls --status failed
+    With a project, a state, a type, a tag or a batch, only those.
 
+    ```
+    imagejobs jobs ls --status failed
     imagejobs jobs ls --project film --limit 500 --json | jq -r .publicUrl
+    ```
     """
     query = JobQuery(project_id=project, status=status, job_type=job_type, tag=tag, batch_id=batch, limit=min(limit, _PAGE))
     with connected(as_json=as_json) as client:
@@ -49,7 +52,14 @@ def get_job(
     job_id: Annotated[str, typer.Argument(help="The job's id.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the job as the API gives it.")] = False,
 ) -> None:
-    """Show one job, whatever became of it. To wait for it, use `watch`."""
+    """Show one job, whatever became of it.
+
+    It does not wait; `watch` does.
+
+    ```
+    imagejobs jobs get 01a204ca-bc16-790b-bd72-338f7db0f40a --json | jq .error
+    ```
+    """
     with connected(as_json=as_json) as client:
         job = client.job(job_id)
     if as_json:
@@ -68,7 +78,14 @@ def watch_jobs(
     timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
 ) -> None:
-    """Wait for jobs that were made before, exactly as `generate` does: from their first event to their picture."""
+    """Wait for jobs that were made before, exactly as `generate` does.
+
+    Everything is shown from their first event on, and Ctrl-C leaves them running.
+
+    ```
+    imagejobs jobs watch 01a204ca-bc16-790b-bd72-338f7db0f40a -o pictures
+    ```
+    """
     with connected(as_json=as_json) as client:
         wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
 

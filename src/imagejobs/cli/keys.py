@@ -2,18 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
-from imagejobs.bootstrap import Role, open_database
 from imagejobs.cli.console import command_app, print_json, print_table
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.local import with_database
+from imagejobs.cli.local import opened, with_database
 from imagejobs.db.access import ApiKey
 from imagejobs.db.migrate import require_schema
 from imagejobs.db.pool import Database
@@ -45,11 +43,14 @@ def create(
     days: Annotated[int | None, typer.Option(help="Let it end after so many days [never].", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Make a key and print it. It is shown this once: the database keeps its hash only.
+    """Make a key and print it.
 
+    It is shown this once: the database keeps its hash only. A key that is bound to projects works in them and in no others.
+
+    ```
     imagejobs keys create "film back end"
-
     imagejobs keys create partner --project film --project trailer --days 90
+    ```
     """
     granted = sorted({*(scopes or DEFAULT_SCOPES), *({Scope.ADMIN} if admin else ())})
     bound = sorted(projects or ())
@@ -70,7 +71,12 @@ def create(
 def list_all(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each key.")] = False,
 ) -> None:
-    """List every key, without its secret."""
+    """List every key, without its secret.
+
+    ```
+    imagejobs keys ls --json | jq 'select(.state == "good").name'
+    ```
+    """
     keys = _with_keys(list_keys)
     if as_json:
         for key in keys:
@@ -93,7 +99,14 @@ def list_all(
 
 @app.command("revoke")
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `ls` shows it.", show_default=False)]) -> None:
-    """Make a key useless, everywhere within seconds. A repeat changes nothing."""
+    """Make a key useless.
+
+    It is refused everywhere within seconds. A repeat changes nothing.
+
+    ```
+    imagejobs keys revoke 5kOv85i3
+    ```
+    """
     try:
         _with_keys(lambda database: revoke_key(database, key_id))
     except NotFound as error:
@@ -104,22 +117,13 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `ls` sho
 
 def _with_keys(use: Callable[[Database], Awaitable[_Result]]) -> _Result:
     async def run(settings: Settings) -> _Result:
-        async with _keys_database(settings) as database:
+        async with opened(settings) as database:
+            async with database.connection() as connection:
+                await require_schema(connection)
             return await use(database)
 
     with with_database(load_settings()) as settings:
         return asyncio.run(run(settings))
-
-
-@asynccontextmanager
-async def _keys_database(settings: Settings) -> AsyncIterator[Database]:
-    database = await open_database(settings, Role.COMMAND)
-    try:
-        async with database.connection() as connection:
-            await require_schema(connection)
-        yield database
-    finally:
-        await database.close()
 
 
 def _projects(document: dict[str, Any]) -> str:

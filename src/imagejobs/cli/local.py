@@ -1,9 +1,11 @@
 """The database of the commands that need no service: the operator's, else the one in the data directory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from imagejobs.bootstrap import Role, open_database
 from imagejobs.cli.home import Home
+from imagejobs.db.pool import Database
 from imagejobs.embedded import start
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import Settings
@@ -25,6 +27,16 @@ def with_database(settings: Settings, *, create: bool = False) -> Iterator[Setti
         yield settings.model_copy(update={"database_url": server.dsn})
     finally:
         server.release()
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """Connections for one command."""
+    database = await open_database(settings, Role.COMMAND)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def refuse_lone_direct_url(settings: Settings) -> None:

@@ -29,7 +29,13 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(_ANNOUNCEMENTS).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.captureWarnings(capture=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what the web's own handler has logged already, with the path."""
+    return not str(record.msg).startswith("Exception in ASGI application")
 
 
 class JsonFormatter(logging.Formatter):

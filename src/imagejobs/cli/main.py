@@ -33,6 +33,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES_HELP,
 )
@@ -52,9 +53,10 @@ def _root(
 
     Two commands from nothing to a picture:
 
-        imagejobs up
-
-        imagejobs generate "a red fox in snow" -o pictures
+    ```
+    imagejobs up
+    imagejobs generate "a red fox in snow" -o pictures
+    ```
     """
 
 

@@ -15,12 +15,14 @@ app = command_app()
 
 @app.command()
 def migrate(as_json: Annotated[bool, typer.Option("--json", help='Print `{"applied": […]}`.')] = False) -> None:
-    """Bring the database to this version, and say what was done. Twice is harmless.
+    """Bring the database to this version, and say what was done.
 
-        DATABASE_URL=postgresql://… imagejobs migrate
+    Twice is harmless. Steps are taken one by one, each whole or not at all; two runs at once take turns. Without
+    DATABASE_URL it is the database in the data directory, which is made where there is none.
 
-    Without DATABASE_URL it is the database in the data directory, which is made where there is none.
-    Steps are taken one by one, each whole or not at all; two runs at once take turns.
+    ```
+    DATABASE_URL=postgresql://… imagejobs migrate
+    ```
     """
     with with_database(load_settings(), create=True) as settings:
         applied = asyncio.run(migrate_database(settings))

@@ -26,6 +26,7 @@ class Progress:
     def __init__(self, job_ids: Sequence[str], stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._numbers = {job_id: number for number, job_id in enumerate(job_ids, 1)}
+        self._open = set(job_ids)
         self._began = dict.fromkeys(job_ids, 0.0)
         is_lively = self._console.is_terminal and not self._console.no_color
         self._status: Status | None = self._console.status("") if is_lively else None
@@ -39,8 +40,18 @@ class Progress:
         label = f"#{self._numbers[job_id]:<3} " if len(self._numbers) > 1 else ""
         why = escape(printable(_why(event)))
         self._console.print(f"{label}{at - self._began[job_id]:8.2f} s  [{color}]{escape(word)}[/]{why and '  ' + why}")
-        if self._status is not None and word not in FINAL_STATUSES:
-            self._status.update(f"{label}{_NOW.get(word, word)} …")
+        if event.status in FINAL_STATUSES:
+            self._open.discard(job_id)
+        if self._status is not None:
+            self._status.update(
+                self._now("waiting to try again" if "retryInSeconds" in event.data else _NOW.get(word, word))
+            )
+            if not self._open:
+                self._status.stop()
+
+    def _now(self, what: str) -> str:
+        several = len(self._numbers) > 1
+        return f"{len(self._open)} of {len(self._numbers)} still to come …" if several else f"{what} …"
 
     def __enter__(self) -> Self:
         if self._status is not None:

@@ -37,9 +37,10 @@ def up(
     Nothing needs to be set up. Without DATABASE_URL it brings its own PostgreSQL, without a provider's key it draws by
     itself, and the pictures go to the data directory. The admin key is made at the first start and shown at each.
 
-        imagejobs up
-
-        imagejobs up --port 0 --data-dir ./data --json
+    ```
+    imagejobs up
+    imagejobs up --port 0 --data-dir ./data --json
+    ```
 
     Ctrl-C or SIGTERM lets the jobs in hand end; a second one quits at once. Accepted jobs are kept either way.
     """

@@ -28,7 +28,9 @@ def worker(
 
     It never migrates: run `imagejobs migrate` first. Start as many as you like, on as many machines as you like.
 
-        DATABASE_URL=postgresql://… imagejobs worker --concurrency 50
+    ```
+    DATABASE_URL=postgresql://… imagejobs worker --concurrency 50
+    ```
 
     SIGTERM or Ctrl-C lets the jobs in hand end; a second one quits at once and leaves them to other workers.
     """

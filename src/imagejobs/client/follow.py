@@ -48,11 +48,9 @@ def follow(
 def _news(client: Client, open_jobs: dict[str, int], manner: Patience) -> Iterator[tuple[str, Event]]:
     """What happened since the last look; a final state ends a job's news, even if a person retried it meanwhile."""
     for job_id, seen in open_jobs.items():
-        for event in _events(client, job_id, manner):
-            if event.seq > seen:
-                yield job_id, event
-                if event.status in FINAL_STATUSES:
-                    break
+        unseen = [event for event in _events(client, job_id, manner) if event.seq > seen]
+        end = next((number for number, event in enumerate(unseen, 1) if event.status in FINAL_STATUSES), None)
+        yield from ((job_id, event) for event in unseen[:end])
 
 
 def _events(client: Client, job_id: str, manner: Patience) -> list[Event]:

@@ -99,18 +99,22 @@ class Client:
         directory.mkdir(parents=True, exist_ok=True)
         draft = directory / f".{name}.part"
         try:
-            with self._public.stream("GET", url) as answer:
-                if answer.status_code != httpx2.codes.OK:
-                    raise Interrupted(f"{url} answered {answer.status_code}.")
-                media_type = answer.headers.get("content-type", "").partition(";")[0]
-                with draft.open("wb") as file:
-                    for part in answer.iter_bytes():
-                        file.write(part)
+            media_type = self._fetch(url, draft)
             return draft.replace(directory / (name + _EXTENSIONS.get(media_type, ".bin")))
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise Interrupted(f"{url} could not be fetched: {_words(error)}.") from error
         finally:
             draft.unlink(missing_ok=True)
+
+    def _fetch(self, url: str, target: Path) -> str:
+        """Write what `url` answers to `target`; its media type."""
+        try:
+            with self._public.stream("GET", url) as answer, target.open("wb") as file:
+                if answer.status_code != httpx2.codes.OK:
+                    raise Interrupted(f"{url} answered {answer.status_code}.")
+                file.writelines(answer.iter_bytes())
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Interrupted(f"{url} could not be fetched: {_words(error)}.") from error
+        media_type: str = answer.headers.get("content-type", "").partition(";")[0]
+        return media_type
 
     def close(self) -> None:
         self._api.close()

@@ -112,56 +112,28 @@ def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
     return where, values
 
 
+_AS_THEY_ARE = (
+    *("id", "project_id", "branch_id", "prompt", "width", "height", "provider", "model", "scene_id", "shot_id", "asset_id"),
+    *("asset_type", "priority", "batch_id", "parent_job_id", "idempotency_key", "fingerprint", "attempt_count"),
+    *("retry_count", "max_retries", "retries_used", "death_count", "fence", "delivery_no", "event_seq", "estimated_micros"),
+    *("cost_micros", "cost_credits", "max_cost_micros", "public_url", "storage_path", "created_at", "scheduled_at"),
+    *("deadline_at", "processing_started_at", "generating_started_at", "uploading_started_at", "completed_at"),
+    *("updated_at", "cancel_requested_at"),
+)
+
+
 def job_from(row: asyncpg.Record) -> Job:
     """The row as the domain's value."""
+    as_they_are: dict[str, Any] = {name: row[name] for name in _AS_THEY_ARE}
     return Job(
-        id=row["id"],
-        project_id=row["project_id"],
-        branch_id=row["branch_id"],
+        **as_they_are,
         job_type=JobType(row["job_type"]),
         status=JobStatus(row["status"]),
-        prompt=row["prompt"],
-        width=row["width"],
-        height=row["height"],
-        provider=row["provider"],
-        model=row["model"],
         params=json.loads(row["params"]),
-        scene_id=row["scene_id"],
-        shot_id=row["shot_id"],
-        asset_id=row["asset_id"],
-        asset_type=row["asset_type"],
-        priority=row["priority"],
         tags=tuple(row["tags"]),
-        batch_id=row["batch_id"],
-        parent_job_id=row["parent_job_id"],
-        idempotency_key=row["idempotency_key"],
-        fingerprint=row["fingerprint"],
-        attempt_count=row["attempt_count"],
-        retry_count=row["retry_count"],
-        max_retries=row["max_retries"],
-        retries_used=row["retries_used"],
-        death_count=row["death_count"],
-        fence=row["fence"],
-        delivery_no=row["delivery_no"],
-        event_seq=row["event_seq"],
-        estimated_micros=row["estimated_micros"],
-        cost_micros=row["cost_micros"],
         estimated_credits=row["estimated_cost"],
-        cost_credits=row["cost_credits"],
-        max_cost_micros=row["max_cost_micros"],
-        public_url=row["public_url"],
-        storage_path=row["storage_path"],
         failure=_failure(row),
         provider_metadata=json.loads(row["provider_metadata"]),
-        created_at=row["created_at"],
-        scheduled_at=row["scheduled_at"],
-        deadline_at=row["deadline_at"],
-        processing_started_at=row["processing_started_at"],
-        generating_started_at=row["generating_started_at"],
-        uploading_started_at=row["uploading_started_at"],
-        completed_at=row["completed_at"],
-        updated_at=row["updated_at"],
-        cancel_requested_at=row["cancel_requested_at"],
     )
 
 

@@ -59,19 +59,22 @@ def start(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Server:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Lock(starting_path) as starting:
             starting.acquire()
-            cluster = Cluster.locate(data_dir, system_dir.resolve())
-            holders = cluster.lock("holders")
-            holders.share()
-            try:
-                with cluster.lock("server") as lock:
-                    port = _port_once_ready(cluster, lock)
-                    if port is None:
-                        cluster, port = _launch(cluster.ensure_created(lock), lock)
-            except BaseException:
-                holders.close()
-                raise
+            return _start_or_attach(Cluster.locate(data_dir, system_dir.resolve()), starting_path)
     except OSError as error:
         raise refusal(f"{error}. Make room in {data_dir}, or let this user own it and what is in it.") from error
+
+
+def _start_or_attach(cluster: Cluster, starting_path: Path) -> Server:
+    holders = cluster.lock("holders")
+    holders.share()
+    try:
+        with cluster.lock("server") as lock:
+            port = _port_once_ready(cluster, lock)
+            if port is None:
+                cluster, port = _launch(cluster.ensure_created(lock), lock)
+    except BaseException:
+        holders.close()
+        raise
     return Server(cluster=cluster, holders=holders, starting=starting_path, port=port)
 
 

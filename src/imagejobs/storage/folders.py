@@ -107,13 +107,15 @@ def _refuse_unless_plain(folder: int, name: str) -> None:
 
 def remove_older(folder: int, prefix: str, instant: float) -> int:
     """Remove the regular files directly in `folder` that begin with `prefix` and were last written before `instant`."""
-    removed = 0
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith(prefix) or not entry.is_file(follow_symlinks=False):
-                continue
-            with suppress(FileNotFoundError):
-                if entry.stat(follow_symlinks=False).st_mtime < instant:
-                    os.unlink(entry.name, dir_fd=folder)
-                    removed += 1
-    return removed
+        found = [entry for entry in entries if entry.name.startswith(prefix) and entry.is_file(follow_symlinks=False)]
+    return sum(_remove_if_older(folder, entry, instant) for entry in found)
+
+
+def _remove_if_older(folder: int, entry: "os.DirEntry[str]", instant: float) -> bool:
+    """True where it was removed; one that vanished meanwhile is somebody else's finished work."""
+    with suppress(FileNotFoundError):
+        if entry.stat(follow_symlinks=False).st_mtime < instant:
+            os.unlink(entry.name, dir_fd=folder)
+            return True
+    return False

@@ -1,0 +1,216 @@
+"""The commands, as a person and as a script use them, against a running `up`."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from tests.support.up import Place, Up, end, place, until, up
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Up]:
+    with place() as somewhere, up(somewhere) as started:
+        yield started
+
+
+@pytest.fixture
+def somewhere() -> Iterator[Place]:
+    with place() as found:
+        yield found
+
+
+def lines_of_json(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def states(stderr: str) -> list[str]:
+    """The words behind the seconds in the lines of progress."""
+    words = [line.split() for line in stderr.splitlines()]
+    return [line[2] for line in words if len(line) > 2 and line[1] == "s"]
+
+
+def test_generate_shows_every_state_and_ends_with_address_file_and_cost(running: Up, tmp_path: Path) -> None:
+    done = running.run("generate", "a red fox in snow", "--size=320x256", "-o", str(tmp_path / "pictures"))
+    assert done.returncode == 0, done.stderr
+    url, path = done.stdout.splitlines()
+    assert url.startswith(running.url)
+    with Image.open(path) as picture:
+        assert picture.size == (320, 256)
+        picture.load()
+    assert Path(path).read_bytes() == httpx2.get(url).content
+    assert Path(path).name.startswith("a-red-fox-in-snow-")
+    assert states(done.stderr) == ["queued", "processing", "generating", "uploading", "completed"]
+    assert "0.000000 credits" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_generate_prints_a_line_of_json_for_each_picture(running: Up, tmp_path: Path) -> None:
+    done = running.run("generate", "-", "-n3", "--seed=7", "--json", "-o", str(tmp_path), stdin="a lighthouse\n")
+    assert done.returncode == 0, done.stderr
+    jobs = lines_of_json(done.stdout)
+    assert [job["status"] for job in jobs] == ["completed"] * 3
+    assert {job["prompt"] for job in jobs} == {"a lighthouse"}
+    assert len({Path(job["file"]).read_bytes() for job in jobs}) == 3
+    assert all(job["seconds"] > 0 and job["cost"]["actual"] == 0 for job in jobs)
+
+
+def test_a_retry_is_shown_with_its_reason_and_its_wait(running: Up) -> None:
+    done = running.run("generate", "a fox [429 1s]")
+    assert done.returncode == 0, done.stderr
+    began = ["queued", "processing", "generating"]
+    assert states(done.stderr) == [*began, *began, "uploading", "completed"]
+    assert "provider_throttled, billed: no." in done.stderr
+    assert "Again in 1.0 s." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["a fox [refuse]"], 1, "content_refused"),
+        (["a fox [unknown]"], 7, "may have been charged"),
+        (["a fox [slow 5s]", "--timeout=0.5"], 3, "imagejobs jobs watch"),
+        (["a fox", "--size=wide"], 2, "1024x768"),
+        (["a fox", "--model=nothing"], 2, "sketch"),
+    ],
+)
+def test_generate_ends_with_the_documented_code(running: Up, arguments: list[str], code: int, said: str) -> None:
+    done = running.run("generate", *arguments)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_failed_job_says_what_happened_what_it_cost_and_what_to_do(running: Up) -> None:
+    done = running.run("generate", "a fox [auth]", "--json")
+    assert done.returncode == 1
+    (failed,) = lines_of_json(done.stdout)
+    assert failed["error"]["code"] == "AUTH_ERROR"
+    for word in ("AUTH_ERROR", failed["error"]["reason"], "What happened", "Billed", "Next", failed["jobId"]):
+        assert word in done.stderr
+
+
+def test_what_waits_no_longer_is_found_again(running: Up, tmp_path: Path) -> None:
+    made = running.run("generate", "a fox [slow 1s]", "--no-wait")
+    (job_id,) = made.stdout.splitlines()
+    assert not made.stderr
+    watched = running.run("jobs", "watch", job_id, "-o", str(tmp_path))
+    assert watched.returncode == 0, watched.stderr
+    assert states(watched.stderr)[-1] == "completed"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a7_the_same_key_finds_the_same_job(running: Up) -> None:
+    first, second = (running.run("generate", "a fox", "--idempotency-key=mine", "--no-wait", "--json") for _ in range(2))
+    assert json.loads(first.stdout)["jobId"] == json.loads(second.stdout)["jobId"]
+    other = running.run("generate", "a wolf", "--idempotency-key=mine", "--no-wait", "--json")
+    assert other.returncode == 2
+    assert json.loads(other.stdout)["error"]["reason"] == "idempotency_key_reused"
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(running: Up) -> None:
+    waiting = running.place.start("generate", "a fox [slow 8s]")
+    try:
+        until(lambda: "generating" in running.place.stderr.rpartition("s  queued")[2])
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(10) == 130
+    finally:
+        end(waiting)
+    job_id = running.place.stderr.rpartition("jobs watch ")[2].strip()
+    shown = running.run("jobs", "get", job_id, "--json")
+    assert json.loads(shown.stdout)["status"] == "generating"
+
+
+def test_jobs_are_listed_whole_and_no_prompt_steers_the_terminal(running: Up) -> None:
+    made = running.run("generate", "a fox\x1b[2J\nok   forged", "--project=listed", "--no-wait")
+    (job_id,) = made.stdout.splitlines()
+    listed = running.run("jobs", "ls", "--project=listed")
+    assert job_id in listed.stdout
+    assert "\x1b" not in listed.stdout
+    assert len(listed.stdout.splitlines()) == 2
+    (found,) = lines_of_json(running.run("jobs", "ls", "--project=listed", "--json").stdout)
+    assert found["jobId"] == job_id
+    assert not running.run("jobs", "ls", "--project=other", "--json").stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"IMAGEJOBS_API_KEY": "wrong"}, 4, "not valid"),
+        ({"IMAGEJOBS_URL": "http://127.0.0.1:9", "IMAGEJOBS_API_KEY": "any"}, 8, "imagejobs up"),
+        ({"IMAGEJOBS_URL": "http://127.0.0.1:9"}, 4, "IMAGEJOBS_API_KEY"),
+        ({"IMAGEJOBS_DATA_DIR": "nowhere"}, 8, "imagejobs up"),
+        ({"IMAGEJOBS_LOG_LEVEL": "loud"}, 78, "IMAGEJOBS_LOG_LEVEL"),
+    ],
+)
+def test_a_service_that_cannot_be_asked_has_its_own_code(
+    running: Up, settings: dict[str, str], code: int, said: str
+) -> None:
+    done = running.run("jobs", "ls", **settings)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_job_is_not_found_and_json_says_so_too(running: Up) -> None:
+    done = running.run("jobs", "get", "01a204ca-bc16-790b-bd72-338f7db0f40a", "--json")
+    assert done.returncode == 5
+    assert json.loads(done.stdout)["error"] == {
+        "message": "There is no such job.",
+        "exitCode": 5,
+        "status": 404,
+        "code": "PERMANENT",
+        "reason": "not_found",
+    }
+
+
+def test_a12_a_bound_key_works_in_its_project_only_until_it_is_revoked(running: Up) -> None:
+    made = json.loads(running.run("keys", "create", "partner", "--project=film", "--days=3", "--json").stdout)
+    key = {"IMAGEJOBS_API_KEY": made["key"]}
+    assert running.run("generate", "a fox", "--project=film", "--no-wait", **key).returncode == 0
+    assert running.run("generate", "a fox", "--project=other", "--no-wait", **key).returncode == 5
+    listed = {found["id"]: found for found in lines_of_json(running.run("keys", "ls", "--json").stdout)}
+    assert listed[made["id"]]["projects"] == ["film"]
+    assert running.run("keys", "revoke", made["id"]).returncode == 0
+    headers = {"authorization": f"Bearer {made['key']}"}
+    until(lambda: httpx2.get(f"{running.url}/api/images/jobs", headers=headers).status_code == 401)
+    assert running.run("keys", "revoke", "nothing").returncode == 5
+
+
+def test_doctor_finds_nothing_wrong_and_then_what_is(running: Up) -> None:
+    well = running.run("doctor", "--json")
+    assert well.returncode == 0, well.stdout
+    findings = lines_of_json(well.stdout)
+    assert {found["subject"] for found in findings} >= {
+        *("versions", "settings", "data", "disk", "database", "clock", "schema", "engine"),
+        *("workers", "jobs", "storage", "sketch", "service"),
+    }
+    ill = running.run("doctor", DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:9/nothing")
+    assert ill.returncode == 1
+    assert "fail  database" in ill.stdout
+    assert "hidden" not in ill.stdout + ill.stderr
+
+
+def test_migrate_says_what_it_did_and_twice_is_harmless(somewhere: Place) -> None:
+    first, second = (json.loads(somewhere.run("migrate", "--json").stdout)["applied"] for _ in range(2))
+    assert first[0] == "0001_initial"
+    assert first[-1] == "engine"
+    assert second == []
+    assert not (somewhere.data_dir / "postgresql/postmaster.pid").exists()
+
+
+def test_api_and_worker_refuse_a_schema_that_was_not_migrated(running: Up) -> None:
+    address = str(running.ready["databaseUrl"]).rpartition("/")[0] + "/postgres"
+    for command in (["api", "--port=0"], ["worker"]):
+        refused = running.run(*command, DATABASE_URL=address)
+        assert refused.returncode == 78
+        assert "imagejobs migrate" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
