@@ -371,6 +371,8 @@ class DatabaseUnavailable(ImageJobsError):
 class InternalError(ImageJobsError):
     """A fault of ours; its text never reaches a caller."""
 
+    reason = "internal_error"
+
 
 class LostClaim(ImageJobsError):
     """Another worker owns the job now: stop, write nothing more."""

@@ -112,7 +112,7 @@ def test_a_taken_port_is_refused_with_the_ways_out(somewhere: Place) -> None:
     assert not list(somewhere.data_dir.glob("postgresql*"))
 
 
-def test_a_killed_worker_is_replaced_and_its_job_finishes(running: Up) -> None:
+def test_f2_a_killed_worker_is_replaced_and_its_job_finishes(running: Up) -> None:
     job_id = make_job(running, "a fox [slow 3s]")
     until(lambda: job(running, job_id)["status"] == "generating")
     killed = running.children("worker")

@@ -47,7 +47,7 @@ def banner(ready: Ready, seconds: float) -> str:
         ("Pictures", f"{ready.home.path / 'files'}"),
         ("Provider", _provider(settings)),
         ("Workers", f"{settings.workers}, {settings.concurrency} jobs at once each"),
-        ("API", f"{ready.url}  (POST /api/images/generate)"),
+        ("API", f"{ready.url}  (POST /api/images/generate){_reach(settings)}"),
         ("Admin key", f"{ready.admin_key}  (kept in {ready.home.admin_key_path})"),
         ("", ""),
         ("Try", f'{command} generate "{_SAMPLE}" -o pictures'),
@@ -80,6 +80,12 @@ def _provider(settings: Settings) -> str:
             return "the one that is configured, else the one that a job's model names"
         case name:
             return name
+
+
+def _reach(settings: Settings) -> str:
+    if settings.host in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    return f"; it listens on {settings.host}, so other machines reach it too, without TLS"
 
 
 def _command(home: Home) -> str:

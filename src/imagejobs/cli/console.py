@@ -30,6 +30,11 @@ def printable(value: object) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
 
 
+def dollars_of(micros: int) -> str:
+    """The amount in dollars, to a hundredth of a cent."""
+    return f"{micros / 1_000_000:.4f}"
+
+
 def print_json(document: object) -> None:
     """One line of JSON, pure ASCII."""
     print(json.dumps(document, default=str), flush=True)

@@ -76,27 +76,38 @@ async def run_everything(settings: Settings, *, as_json: bool) -> ExitCode:
     async with AsyncExitStack() as stack:
         site = Site.take(settings, stack)
         embedded = await _database(settings, site, stack)
-        settings = await _decided(settings, site, embedded)
-        await migrate_database(settings)
-        key = await ensure_admin_key(settings, site.home)
-        supervisor = Supervisor(_children(settings, site), environment_with(_handed_on(settings)))
+        ready = await _prepare(settings, site, embedded)
+        if signals.stop.is_set():
+            return ExitCode.OK
+        supervisor = Supervisor(_children(ready.settings, site), environment_with(_handed_on(ready.settings)))
         supervisor.start()
-        keeping = asyncio.create_task(_keep_database(embedded, supervisor, settings, signals.stop))
+        keeping = asyncio.create_task(_keep_database(embedded, supervisor, ready.settings, signals.stop))
         stack.push_async_callback(_end, supervisor, signals, keeping)
         if await _is_ready(supervisor, site.url, signals.stop):
-            ready = Ready(
-                settings=settings,
-                url=site.url,
-                admin_key=key,
-                home=site.home,
-                version=embedded.version if embedded else None,
-            )
-            if as_json:
-                print_json(ready.document())
-            else:
-                print(banner(ready, time.monotonic() - began), flush=True)
+            _tell(ready, time.monotonic() - began, as_json=as_json)
             await signals.stop.wait()
     return ExitCode.INTERRUPTED if signals.quit.is_set() else ExitCode.OK
+
+
+async def _prepare(settings: Settings, site: Site, embedded: EmbeddedDatabase | None) -> Ready:
+    """Choose the defaults, bring the database to this version, and have a key for it."""
+    decided = await _decided(settings, site, embedded)
+    await migrate_database(decided)
+    key = await ensure_admin_key(decided, site.home)
+    return Ready(
+        settings=decided,
+        url=site.url,
+        admin_key=key,
+        home=site.home,
+        version=embedded.version if embedded else None,
+    )
+
+
+def _tell(ready: Ready, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json(ready.document())
+    else:
+        print(banner(ready, seconds), flush=True)
 
 
 async def _database(settings: Settings, site: Site, stack: AsyncExitStack) -> EmbeddedDatabase | None:

@@ -1,31 +1,25 @@
 """`imagejobs keys`: API keys, on the database itself."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
 from imagejobs.cli.console import command_app, print_json, print_table
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.local import opened, with_database
+from imagejobs.cli.local import use_database
 from imagejobs.db.access import ApiKey
-from imagejobs.db.migrate import require_schema
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Scope
 from imagejobs.errors import NotFound
-from imagejobs.settings import Settings, load_settings
 
 app = command_app(
     no_args_is_help=True,
     help="Make, list and revoke API keys. These commands need the database, not the service: DATABASE_URL, else the data "
     "directory's own.",
 )
-
-_Result = TypeVar("_Result")
 
 
 @app.command("create")
@@ -59,7 +53,7 @@ def create(
         made = await create_key(database, name, scopes=granted, project_ids=bound, days=days)
         return str(made), next(key for key in await list_keys(database) if key.id == made.id)
 
-    text, key = _with_keys(make)
+    text, key = use_database(make)
     if as_json:
         print_json({"key": text, **_document(key)})
         return
@@ -77,7 +71,7 @@ def list_all(
     imagejobs keys ls --json | jq 'select(.state == "good").name'
     ```
     """
-    keys = _with_keys(list_keys)
+    keys = use_database(list_keys)
     if as_json:
         for key in keys:
             print_json(_document(key))
@@ -108,22 +102,11 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `ls` sho
     ```
     """
     try:
-        _with_keys(lambda database: revoke_key(database, key_id))
+        use_database(lambda database: revoke_key(database, key_id))
     except NotFound as error:
         print(f"imagejobs: {error.detail}", file=sys.stderr)
         raise typer.Exit(ExitCode.NOT_FOUND) from error
     print(f"Revoked {key_id}.")
-
-
-def _with_keys(use: Callable[[Database], Awaitable[_Result]]) -> _Result:
-    async def run(settings: Settings) -> _Result:
-        async with opened(settings) as database:
-            async with database.connection() as connection:
-                await require_schema(connection)
-            return await use(database)
-
-    with with_database(load_settings()) as settings:
-        return asyncio.run(run(settings))
 
 
 def _projects(document: dict[str, Any]) -> str:

@@ -1,14 +1,19 @@
 """The database of the commands that need no service: the operator's, else the one in the data directory."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from imagejobs.bootstrap import Role, open_database
 from imagejobs.cli.home import Home
+from imagejobs.db.migrate import require_schema
 from imagejobs.db.pool import Database
 from imagejobs.embedded import start
 from imagejobs.errors import ConfigurationError
-from imagejobs.settings import Settings
+from imagejobs.settings import Settings, load_settings
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -37,6 +42,19 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+def use_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
+    """What `use` makes of the database, whose schema must be this version's."""
+
+    async def run(settings: Settings) -> Result:
+        async with opened(settings) as database:
+            async with database.connection() as connection:
+                await require_schema(connection)
+            return await use(database)
+
+    with with_database(load_settings()) as settings:
+        return asyncio.run(run(settings))
 
 
 def refuse_lone_direct_url(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The routes of the web API as methods. Every call may be repeated, and is, while the service is away."""
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,10 +69,7 @@ class Client:
     def __init__(self, url: str, api_key: str, *, backoff: Backoff | None = None) -> None:
         self.url = url.rstrip("/")
         self._backoff = backoff or Backoff()
-        # A proxy of the environment has no business between two programs of one machine.
-        options: dict[str, Any] = {"timeout": _REQUEST_SECONDS, "trust_env": not _is_loopback(self.url)}
-        self._api = httpx2.Client(headers={"authorization": f"Bearer {api_key}"}, **options)
-        self._public = httpx2.Client(follow_redirects=True, **options)
+        self._api = httpx2.Client(headers={"authorization": f"Bearer {api_key}"}, **_options(self.url))
 
     def generate(self, request: Mapping[str, Any], *, idempotency_key: str) -> Submission:
         """Ask for pictures; the same key and request never make other jobs, however often they are sent."""
@@ -107,7 +105,11 @@ class Client:
     def _fetch(self, url: str, target: Path) -> str:
         """Write what `url` answers to `target`; its media type."""
         try:
-            with self._public.stream("GET", url) as answer, target.open("wb") as file:
+            with (
+                httpx2.Client(follow_redirects=True, **_options(url)) as public,
+                public.stream("GET", url) as answer,
+                target.open("wb") as file,
+            ):
                 if answer.status_code != httpx2.codes.OK:
                     raise Interrupted(f"{url} answered {answer.status_code}.")
                 file.writelines(answer.iter_bytes())
@@ -118,7 +120,6 @@ class Client:
 
     def close(self) -> None:
         self._api.close()
-        self._public.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,8 +149,19 @@ class Client:
             return None, _words(error)
 
 
+def _options(url: str) -> dict[str, Any]:
+    """Between two programs of one machine: no proxy of the environment, and no time spent on loading certificates."""
+    if not _is_loopback(url):
+        return {"timeout": _REQUEST_SECONDS}
+    nobody_trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {"timeout": _REQUEST_SECONDS, "trust_env": False, "verify": nobody_trusted}
+
+
 def _is_loopback(url: str) -> bool:
+    """Whether plain HTTP to this machine is meant."""
     try:
+        if urlsplit(url).scheme != "http":
+            return False
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

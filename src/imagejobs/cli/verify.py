@@ -1,0 +1,61 @@
+"""`imagejobs verify`: whether everything that must hold does."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from imagejobs.app.verify import Findings, verify_all
+from imagejobs.bootstrap import make_storage
+from imagejobs.cli.console import command_app, print_json, printable
+from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.local import opened, with_database
+from imagejobs.db.migrate import require_schema
+from imagejobs.settings import Settings, load_settings
+
+app = command_app()
+
+
+@app.command()
+def verify(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one line of JSON.")] = False) -> None:
+    """Check every promise that rows and files can show, and read every stored picture.
+
+    It changes nothing and may run while the service does. Run it after a crash, a restore, or for a good night's sleep.
+
+    ```
+    imagejobs verify && echo sound
+    ```
+    """
+    with with_database(load_settings()) as settings:
+        findings = asyncio.run(_verify(settings))
+    if as_json:
+        print_json({**vars(findings), "isSound": findings.is_sound})
+    else:
+        _print(findings)
+    if not findings.is_sound:
+        raise typer.Exit(ExitCode.JOB_FAILED)
+
+
+async def _verify(settings: Settings) -> Findings:
+    async with opened(settings) as database:
+        async with database.connection() as connection:
+            await require_schema(connection)
+        storage = make_storage(settings)
+        try:
+            return await verify_all(database, storage)
+        finally:
+            await storage.close()
+
+
+def _print(findings: Findings) -> None:
+    for name, rows in findings.broken.items():
+        print(f"broken: {name} ({len(rows)} rows)")
+        for row in rows[:5]:
+            print(f"  {printable(row)}")
+    for key in findings.missing:
+        print(f"missing: {printable(key)}")
+    for key in findings.altered:
+        print(f"not as recorded: {printable(key)}")
+    if findings.is_sound:
+        print(f"Sound: every invariant holds, and {findings.pictures} pictures are there as recorded.", file=sys.stderr)

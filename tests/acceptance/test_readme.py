@@ -1,0 +1,82 @@
+"""The README's commands, run as a reader would run them: from the built wheel, in a virtual environment of its own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def block(name: str) -> str:
+    """The commands below the mark `<!-- tested: name -->`."""
+    found = re.search(rf"<!-- tested: {name} -->\n```bash\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of a clean environment with the locked dependencies and the wheel in it."""
+    place = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip"]
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(ROOT)]
+    subprocess.run(build, check=True)
+    (wheel,) = place.glob("imagejobs-*.whl")
+    venv.create(place / "venv", with_pip=True)
+    python = str(place / "venv/bin/python")
+    locked = ["--require-hashes", "-r", str(ROOT / "requirements/runtime.lock")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *locked], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    return place / "venv/bin"
+
+
+@pytest.fixture(scope="module")
+def environment(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A running `imagejobs up` of that environment, and a shell's variables to reach it."""
+    data_dir = tmp_path_factory.mktemp("data") / "imagejobs"
+    ours = ("IMAGEJOBS_", "DATABASE_URL", "PORT")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    clean |= {"PATH": f"{installed}:{os.environ['PATH']}", "IMAGEJOBS_DATA_DIR": str(data_dir)}
+    words = [str(installed / "imagejobs"), "up", "--json", "--no-open", "--port", "0"]
+    cwd = tmp_path_factory.mktemp("cwd")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean, cwd=cwd) as up:
+        assert up.stdout is not None
+        ready = json.loads(up.stdout.readline())
+        yield clean | {"IMAGEJOBS_URL": ready["url"], "IMAGEJOBS_API_KEY": ready["apiKey"]}
+        up.terminate()
+        assert up.wait(25) == 0
+
+
+def run(script: str, environment: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    words = ["bash", "-euo", "pipefail", "-c", script]
+    return subprocess.run(words, env=environment, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_commands_do_what_the_readme_says(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(block("commands"), environment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "pictures").glob("a-lighthouse-at-night-*.png"))) == 1
+    assert "exit code 1" in done.stdout
+    for said in ("content_refused", "Completed in", "/files/"):
+        assert said in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_two_http_calls_make_and_find_a_job(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(block("http"), environment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    made, listed = done.stdout.replace("}{", "}\n{").splitlines()
+    assert json.loads(made)["jobId"] == json.loads(listed)["jobs"][0]["jobId"]
+    again = run(block("http"), environment, tmp_path).stdout.replace("}{", "}\n{").splitlines()
+    assert json.loads(again[0])["jobId"] == json.loads(made)["jobId"]

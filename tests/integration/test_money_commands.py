@@ -1,0 +1,60 @@
+"""`budgets`, `spend` and `verify` as an operator runs them."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World
+
+pytestmark = pytest.mark.database
+
+
+async def imagejobs(world: World, *words: str, data_dir: Path) -> tuple[int, str]:
+    environment = {**os.environ, "DATABASE_URL": world.dsn, "IMAGEJOBS_DATA_DIR": str(data_dir)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "imagejobs", *words),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_b_caps_are_set_listed_and_lifted(world: World, tmp_path: Path) -> None:
+    assert await imagejobs(world, "budgets", "set", "5", data_dir=tmp_path) == (
+        0,
+        "At most 5.00 dollars per day for the instance.\n",
+    )
+    await imagejobs(world, "budgets", "set", "0.5", "--per", "month", "--project", "film", data_dir=tmp_path)
+    code, said = await imagejobs(world, "budgets", "ls", "--json", data_dir=tmp_path)
+    assert code == 0
+    assert [(row["scope"], row["cap_micros"]) for row in map(json.loads, said.splitlines())] == [
+        ("instance", 5_000_000),
+        ("project", 500_000),
+    ]
+    assert (await imagejobs(world, "budgets", "rm", data_dir=tmp_path))[0] == 0
+    assert (await imagejobs(world, "budgets", "rm", data_dir=tmp_path))[0] == 5
+
+
+async def test_spend_and_verify_tell_what_is_and_verify_finds_what_is_wrong(world: World, tmp_path: Path) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    await world.work_off(job_id)
+    code, said = await imagejobs(world, "spend", data_dir=tmp_path)
+    assert code == 0
+    assert "sketch-1" in said
+    assert (await imagejobs(world, "verify", data_dir=tmp_path))[0] == 0
+    (picture,) = (tmp_path / "files/project_film/branch_main/misc").glob("*.png")
+    picture.write_bytes(b"something else")
+    code, said = await imagejobs(world, "verify", data_dir=tmp_path)
+    assert (code, said.startswith("not as recorded: project_film/")) == (1, True)
+    picture.unlink()
+    await world.scalar("UPDATE image_generation_jobs SET event_seq = 9")
+    code, said = await imagejobs(world, "verify", "--json", data_dir=tmp_path)
+    findings = json.loads(said)
+    assert (code, findings["isSound"], len(findings["missing"])) == (1, False, 1)
+    assert "events without a gap, up to the row's own count" in findings["broken"]
