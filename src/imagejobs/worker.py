@@ -25,9 +25,21 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
     """
     limit = asyncio.Semaphore(concurrency)
 
-    async def handle(job_id: UUID, delivery_no: int) -> None:
+    in_hand: dict[UUID, asyncio.Task[None]] = {}
+
+    async def take(job_id: UUID, delivery_no: int) -> None:
         async with limit:
             await run_job(deps, job_id, delivery_no)
+
+    async def handle(job_id: UUID, delivery_no: int) -> None:
+        """A job that comes again while it is in hand here, its heartbeats having stalled, is waited for, not begun anew."""
+        task = in_hand.get(job_id) or asyncio.create_task(take(job_id, delivery_no))
+        in_hand[job_id] = task
+        try:
+            await asyncio.shield(task)
+        finally:
+            if task.done() and in_hand.get(job_id) is task:
+                del in_hand[job_id]
 
     await register(deps, concurrency)
     await stage_spooled(deps)

@@ -158,6 +158,26 @@ async def test_a_worker_whose_connections_are_cut_goes_on(dsn: str, database: Da
         await inbox.has(2)
 
 
+async def test_a_worker_whose_connections_are_cut_takes_new_work_while_it_still_has_old_in_hand(
+    dsn: str, database: Database
+) -> None:
+    """PgQueuer's own supervisor would wait for a call of three minutes before it looks at the queue again."""
+    made, inbox = engine(dsn), Inbox()
+    async with running(made, inbox.take):
+        await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
+        await inbox.has(1)
+        async with database.connection() as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name NOT LIKE 'imagejobs%'"
+            )
+        await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
+        await inbox.has(2)
+        assert inbox.busy == 2
+        inbox.release.set()
+    assert await left(database) == 0
+
+
 async def test_a_lanes_limit_holds_across_workers(dsn: str, database: Database) -> None:
     inbox = Inbox()
     first, second = (engine(dsn, lane_limits=(("sketch", 2),)) for _ in range(2))

@@ -32,6 +32,7 @@ from imagejobs.ports import Answer, Call, Provider, Submitted, Transaction
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0
+_PAUSE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,10 +180,22 @@ async def _send(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
     answer = await _ask(purchase, purchase.provider.submit(purchase.call))
     if isinstance(answer, Submitted):
         await deps.probe("async.after_submit")
-        async with deps.database.connection() as connection:
-            await attempts.submitted(connection, purchase.attempt.id, answer.remote_id)
+        await _remember(deps, purchase.attempt, answer.remote_id)
         await deps.probe("async.after_id_commit")
     return answer
+
+
+async def _remember(deps: Deps, attempt: Attempt, remote_id: str) -> None:
+    """Store the provider's id before anybody waits on it, trying on while the database is away: nothing else knows it."""
+    while True:
+        try:
+            async with deps.database.connection() as connection:
+                await attempts.submitted(connection, attempt.id, remote_id)
+        except DatabaseUnavailable as error:
+            logger.warning("attempt.database_away", extra={"attempt_id": str(attempt.id), "detail": error.detail})
+            await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
+        else:
+            return
 
 
 async def _wait_for(deps: Deps, purchase: _Purchase, submitted: Submitted) -> Answer | Submitted:

@@ -19,6 +19,7 @@ from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import ImageRequest
 from imagejobs.errors import (
     BudgetExhausted,
+    DatabaseUnavailable,
     IdempotencyKeyReused,
     InternalError,
     NoProviderConfigured,
@@ -70,7 +71,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
             return found  # what was accepted once is not refused by a later configuration
         raise
     await deps.probe("api.before_insert")
-    made = await _insert(deps, caller, _new_jobs(deps, caller, request, target, idempotency_key, fingerprint))
+    made = await _insert_surely(deps, caller, _new_jobs(deps, caller, request, target, idempotency_key, fingerprint))
     await deps.probe("api.after_commit")
     if made is not None:
         return made
@@ -92,6 +93,17 @@ def _target(deps: Deps, request: ImageRequest) -> _Target:
     return _Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
 
 
+async def _insert_surely(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
+    """As `_insert`; where the commit's own answer is lost, the rows themselves tell whether it took place."""
+    try:
+        return await _insert(deps, caller, new)
+    except DatabaseUnavailable:
+        async with deps.database.connection() as connection:
+            if await job_reads.by_id(connection, new[0].id) is None:
+                raise
+        return _submitted(new)
+
+
 async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
     """Write everything, or nothing where the key is taken."""
     async with deps.database.transaction() as tx:
@@ -103,6 +115,10 @@ async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submiss
         await deps.probe("api.after_insert")
         await deps.engine.enqueue(tx, [_message(job) for job in new])
     deps.known_projects.add(new[0].project_id)
+    return _submitted(new)
+
+
+def _submitted(new: list[jobs.NewJob]) -> Submission:
     submitted = tuple(SubmittedJob(id=job.id, status=JobStatus.QUEUED) for job in new)
     return Submission(jobs=submitted, batch_id=new[0].batch_id, is_replay=False)
 

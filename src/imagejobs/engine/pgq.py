@@ -1,27 +1,29 @@
 """PgQueuer as the engine. Everything known of its traps is here; `tests/contract/test_engine.py` pins each of them.
 
-PgQueuer 1.6: a bare run ends when the database restarts, so it runs under its supervisor; an exception that leaves a handler
-deletes the message, so none may; completion is not fenced, so our rows are; re-picks are not counted, so our rows count.
+PgQueuer 1.6: a run ends when the database restarts, but only after the messages in hand, so runs follow and overlap one
+another here; an exception that leaves a handler deletes the message, so none may; completion is not fenced, so our rows are;
+re-picks are not counted, so our rows count.
 """
 
 import asyncio
 import logging
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
-from pgqueuer.adapters.cli.supervisor import run as run_supervised
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError
+from pgqueuer.domain.models import HealthCheckEvent
 from pgqueuer.domain.models import Job as PgqJob
 from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import QueueManagerId
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import Driver
 
 from imagejobs.ports import Message, Transaction
@@ -29,6 +31,9 @@ from imagejobs.ports import Message, Transaction
 _PAYLOAD = struct.Struct("!16sq")
 _LANE = "generate:"
 _SETTINGS = {"db_schema": "imagejobs", "channel": "imagejobs_engine", "durability": Durability.durable}
+
+_Answer = TypeVar("_Answer")
+Handle: TypeAlias = Callable[[UUID, int], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +52,73 @@ class EngineOptions:
     restart_seconds: float = 0.5
 
 
-def _queries(driver: Driver) -> Queries:
+class _WatchedQueries(Queries):
+    """Says at once when the queue cannot be read; the manager itself says it only when its messages in hand are done."""
+
+    failed: asyncio.Event
+
+    async def dequeue(self, *args: Any, **options: Any) -> list[PgqJob]:  # noqa: ANN401 - handed on as it came
+        return await self._watched(super().dequeue(*args, **options))
+
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        return await self._watched(super().queued_work(entrypoints))
+
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        return await self._watched(super().eligible_queued_work(entrypoints))
+
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        return await self._watched(super().next_deferred_eta(entrypoints))
+
+    async def _watched(self, asking: Awaitable[_Answer]) -> _Answer:
+        try:
+            return await asking
+        except Exception:
+            self.failed.set()
+            raise
+
+
+class _PatientManager(QueueManager):
+    """Asks twice before it takes its listener for dead: the first question may be sent before anybody listens."""
+
+    async def listener_healthy(self, timeout: timedelta = timedelta(seconds=10)) -> HealthCheckEvent:  # noqa: ASYNC109
+        try:
+            return await super().listener_healthy(timeout)
+        except FailingListenerError:
+            return await self._asked_again(timeout)
+
+    async def _asked_again(self, timeout: timedelta) -> HealthCheckEvent:  # noqa: ASYNC109
+        try:
+            return await super().listener_healthy(timeout)
+        except Exception:
+            if isinstance(self.queries, _WatchedQueries):
+                self.queries.failed.set()
+            raise
+
+
+def _queries(driver: Driver, failed: asyncio.Event | None = None) -> _WatchedQueries:
     settings = DBSettings.model_validate(_SETTINGS)
-    return Queries(
+    queries = _WatchedQueries(
         driver,
         QueryBuilderEnvironment(settings),
         QueryQueueBuilder(settings),
         QuerySchedulerBuilder(settings),
     )
+    queries.failed = failed or asyncio.Event()
+    return queries
+
+
+async def _first_of(*awaitables: Awaitable[object]) -> None:
+    """Return when the first is done; a task among them goes on, the others end."""
+    tasks = [item if isinstance(item, asyncio.Task) else asyncio.ensure_future(item) for item in awaitables]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, item in zip(tasks, awaitables, strict=True):
+        if task is not item:
+            task.cancel()
+
+
+async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
+    await first.wait()
+    second.set()
 
 
 async def install(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
@@ -114,37 +178,46 @@ class PgqEngine:
         )
         return len(rows)
 
-    async def run(self, handle: Callable[[UUID, int], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Take messages of the configured lanes until `stop`, restarting after every failure of the database."""
+    async def run(self, handle: Handle, stop: asyncio.Event) -> None:
+        """Take messages of the configured lanes until `stop`, beginning anew after every failure of the database.
+
+        A manager that failed waits for the messages in its hands; the next one does not wait for that.
+        """
+        cycles: set[asyncio.Task[None]] = set()
+        while not stop.is_set():
+            failed = asyncio.Event()
+            cycle = asyncio.create_task(self._cycle(handle, stop, failed))
+            cycles.add(cycle)
+            cycle.add_done_callback(cycles.discard)
+            await _first_of(cycle, stop.wait(), failed.wait())
+            await _first_of(stop.wait(), asyncio.sleep(self._options.restart_seconds))
+        await asyncio.gather(*cycles)
+
+    async def _cycle(self, handle: Handle, stop: asyncio.Event, failed: asyncio.Event) -> None:
         options = self._options
         batch = max(1, min(10, options.concurrency // 2))
-
-        @asynccontextmanager
-        async def queue_manager() -> AsyncIterator[QueueManager]:
+        try:
             async with asyncpg.create_pool(options.dsn, min_size=2, max_size=4) as pool:
-                yield self._queue_manager(pool, handle)
+                manager = self._manager(pool, handle, failed)
+                stopper = asyncio.create_task(_set_after(stop, manager.shutdown))
+                await manager.run(
+                    dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
+                    heartbeat_timeout=timedelta(seconds=options.heartbeat_seconds),
+                    batch_size=batch,
+                    max_concurrent_tasks=max(options.concurrency, 2 * batch),
+                    shutdown_on_listener_failure=True,
+                )
+                stopper.cancel()
+        except Exception as error:  # noqa: BLE001 - whatever ended it, the next cycle begins
+            logger.warning("engine.failed", extra={"detail": f"{type(error).__name__}: {error}"})
 
-        await run_supervised(
-            queue_manager,
-            dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
-            heartbeat_timeout=timedelta(seconds=options.heartbeat_seconds),
-            batch_size=batch,
-            max_concurrent_tasks=max(options.concurrency, 2 * batch),
-            restart_on_failure=True,
-            restart_delay=timedelta(seconds=options.restart_seconds),
-            shutdown_on_listener_failure=True,
-            shutdown=stop,
-        )
-
-    def _queue_manager(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Callable[[UUID, int], Awaitable[None]]
-    ) -> QueueManager:
+    def _manager(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, failed: asyncio.Event) -> QueueManager:
         async def deliver(message: PgqJob) -> None:
             job_id, delivery_no = _PAYLOAD.unpack(message.payload or b"")
             await handle(UUID(bytes=job_id), delivery_no)
 
-        queries = _queries(AsyncpgPoolDriver(pool))
-        manager = QueueManager(queries, queries.qbe.settings.channel)
+        queries = _queries(AsyncpgPoolDriver(pool), failed)
+        manager = _PatientManager(queries, queries.qbe.settings.channel)
         manager.queue_manager_id = QueueManagerId(self._options.worker_id)
         limits = dict(self._options.lane_limits)
         for lane in self._options.lanes:
