@@ -4,6 +4,7 @@ Every commit may be ambiguous; whatever is lost, the job ends, nothing is bought
 """
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -41,19 +42,20 @@ async def test_d3_d4_no_lost_word_of_the_database_loses_or_doubles_anything(
     dsn: str, decoder: Decoder, tmp_path: Path, resume: ResumeClass, word: bytes, cut: Cut
 ) -> None:
     provider = Scripted(resume_class=resume)
-    direct = await Database.connect(dsn, PoolOptions(max_size=2))
-    async with proxied(dsn) as (proxy, through):
+    async with AsyncExitStack() as stack:
+        direct = await Database.connect(dsn, PoolOptions(max_size=2))
+        stack.push_async_callback(direct.close)
+        proxy, through = await stack.enter_async_context(proxied(dsn))
         database = await Database.connect(through, PoolOptions(max_size=3))
-        async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
-            for nth in range(1, MOST):
-                spent = len(provider.bill)
-                if not await _one_job(world, proxy, direct, (word, nth, cut)):
-                    break
-                assert len(provider.bill) - spent == 1, nth
-                assert await billed(direct) == len(provider.bill) * PRICE, nth
-        await database.close()
+        stack.push_async_callback(database.close)
+        opened = open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider})
+        world = await stack.enter_async_context(opened)
+        nth = 1
+        while await _one_job(world, proxy, direct, (word, nth, cut)):
+            assert len(provider.bill) == nth
+            assert await billed(direct) == nth * PRICE
+            nth += 1
     assert 3 < nth < MOST
-    await direct.close()
 
 
 async def _one_job(world: World, proxy: Proxy, direct: Database, aim: tuple[bytes, int, Cut]) -> bool:

@@ -77,7 +77,7 @@ class _WatchedQueries(Queries):
             raise
 
 
-class _PatientManager(QueueManager):
+class _PatientReader(QueueManager):
     """Asks twice before it takes its listener for dead: the first question may be sent before anybody listens."""
 
     async def listener_healthy(self, timeout: timedelta = timedelta(seconds=10)) -> HealthCheckEvent:  # noqa: ASYNC109
@@ -198,7 +198,7 @@ class PgqEngine:
         batch = max(1, min(10, options.concurrency // 2))
         try:
             async with asyncpg.create_pool(options.dsn, min_size=2, max_size=4) as pool:
-                manager = self._manager(pool, handle, failed)
+                manager = self._reader(pool, handle, failed)
                 stopper = asyncio.create_task(_set_after(stop, manager.shutdown))
                 await manager.run(
                     dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
@@ -211,13 +211,13 @@ class PgqEngine:
         except Exception as error:  # noqa: BLE001 - whatever ended it, the next cycle begins
             logger.warning("engine.failed", extra={"detail": f"{type(error).__name__}: {error}"})
 
-    def _manager(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, failed: asyncio.Event) -> QueueManager:
+    def _reader(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, failed: asyncio.Event) -> QueueManager:
         async def deliver(message: PgqJob) -> None:
             job_id, delivery_no = _PAYLOAD.unpack(message.payload or b"")
             await handle(UUID(bytes=job_id), delivery_no)
 
         queries = _queries(AsyncpgPoolDriver(pool), failed)
-        manager = _PatientManager(queries, queries.qbe.settings.channel)
+        manager = _PatientReader(queries, queries.qbe.settings.channel)
         manager.queue_manager_id = QueueManagerId(self._options.worker_id)
         limits = dict(self._options.lane_limits)
         for lane in self._options.lanes:
