@@ -38,9 +38,12 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> Iterator[str]:
     """A real server for the whole session; the address of its superuser."""
-    server = wheel_server() if pytestconfig.getoption("--postgres") == "wheel" else debian_server(free_port())
-    with server as dsn:
-        yield dsn
+    if pytestconfig.getoption("--postgres") == "wheel":
+        with wheel_server() as dsn:
+            yield dsn
+    else:
+        with debian_server(free_port()) as server:
+            yield server.dsn
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110 - mostly another process's doing, which sets no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,34 +43,57 @@ def debian_binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class DebianServer:
+    """A throw-away cluster of Debian's PostgreSQL."""
+
+    binaries: Path
+    data: Path
+    port: int
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://imagejobs:for-tests-on-loopback@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=on"
+        self.control("-o", options, "-l", str(self.data / "log"), "-w", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self.control("-m", mode, "-w", "stop")
+
+    def control(self, *words: str) -> None:
+        as_postgres(str(self.binaries / "pg_ctl"), "-D", str(self.data), *words)
+
+
+def as_postgres(*words: str) -> None:
+    """Run a program of PostgreSQL as the user that Debian made for it."""
+    subprocess.run(words, check=True, user="postgres", cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
 @contextmanager
-def debian_server(port: int) -> Iterator[str]:
-    """A throw-away cluster of Debian's PostgreSQL; its superuser's address."""
+def debian_server(port: int) -> Iterator[DebianServer]:
+    """A running cluster, gone when the block ends."""
     binaries = debian_binaries()
     assert binaries is not None
     directory = fast_directory()
     data = directory / "cluster"
     data.mkdir()
-    user = "postgres"
-    shutil.chown(data, user, user)
+    shutil.chown(data, "postgres", "postgres")
     password = directory / "password"
     password.write_text("for-tests-on-loopback\n")
     password.chmod(0o644)
-
-    def run(*words: str) -> None:
-        subprocess.run(words, check=True, user=user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=on"
-    run(
-        str(binaries / "initdb"),
-        *("-D", str(data), "-U", "imagejobs", "-A", "scram-sha-256", "--pwfile", str(password)),
-        *("-E", "UTF8", "--locale=C"),
+    as_postgres(
+        *(str(binaries / "initdb"), "-D", str(data), "-U", "imagejobs", "-A", "scram-sha-256"),
+        *("--pwfile", str(password), "-E", "UTF8", "--locale=C"),
     )
-    run(str(binaries / "pg_ctl"), "-D", str(data), "-o", options, "-l", str(data / "log"), "-w", "start")
+    server = DebianServer(binaries=binaries, data=data, port=port)
+    server.start()
     try:
-        yield f"postgresql://imagejobs:for-tests-on-loopback@127.0.0.1:{port}/postgres"
+        yield server
     finally:
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+        with suppress(subprocess.CalledProcessError):
+            server.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 

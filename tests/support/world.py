@@ -149,12 +149,13 @@ class World:
             async with asyncio.timeout(SOON):
                 await task
 
-    async def finished(self, job_id: str) -> dict[str, Any]:
-        """The job once a worker has finished it."""
-        async with asyncio.timeout(SOON):
+    async def finished(self, job_id: str, seconds: float = SOON) -> dict[str, Any]:
+        """The job once a worker has finished it, also while the database comes and goes."""
+        async with asyncio.timeout(seconds):
             while True:
-                body = await self.read(job_id)
-                if body["status"] in FINAL:
+                answer = await self.client.get(f"/api/images/jobs/{job_id}")
+                body: dict[str, Any] = answer.json()
+                if answer.status_code == 200 and body["status"] in FINAL:
                     return body
                 await asyncio.sleep(0.02)
 

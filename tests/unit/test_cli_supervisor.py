@@ -17,7 +17,7 @@ async def test_a_child_that_keeps_dying_is_started_again_ever_more_slowly(caplog
     with caplog.at_level(logging.WARNING, "imagejobs.cli.supervisor"):
         supervisor.start()
         async with asyncio.timeout(30):
-            while len(caplog.records) < LIVES:  # noqa: ASYNC110 - the log of another task is waited for
+            while len(caplog.records) < LIVES:
                 await asyncio.sleep(0.01)
             await supervisor.stop()
     assert [vars(record)["restart_in_seconds"] for record in caplog.records] == [0.1, 0.2, 0.3, 0.3]

@@ -1,0 +1,76 @@
+"""PostgreSQL stopped at once and started again under load, as a machine that loses its power and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from imagejobs.db.migrate import migrate
+from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.domain.jobs import ResumeClass
+from imagejobs.engine.pgq import install
+from imagejobs.imaging import Decoder
+from tests.conftest import free_port
+from tests.support.databases import DebianServer, debian_binaries, debian_server
+from tests.support.invariants import billed, broken_invariants
+from tests.support.providers import PRICE, Scripted
+from tests.support.world import World, open_world
+
+needs_debian = pytest.mark.skipif(debian_binaries() is None, reason="Debian's PostgreSQL is not installed")
+pytestmark = [needs_debian, pytest.mark.timeout(120)]
+
+CLIENTS, EACH, RESTARTS = 4, 15, 3
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DebianServer]:
+    with debian_server(free_port()) as running:
+        connection = await asyncpg.connect(running.dsn)
+        await migrate(connection, install)
+        await connection.close()
+        yield running
+
+
+async def client(world: World, number: int, acknowledged: set[str]) -> None:
+    """Make jobs one after the other, each under its key until it is accepted."""
+    for turn in range(EACH):
+        while True:
+            answer = await world.generate(idempotencyKey=f"{number}-{turn}")
+            if answer.status_code in (200, 202):
+                acknowledged.add(answer.json()["jobId"])
+                break
+            assert answer.status_code == 503
+            await asyncio.sleep(0.02)
+
+
+async def restart_now_and_then(server: DebianServer, acknowledged: set[str]) -> None:
+    """Stop the server at once each time some more jobs were accepted, and start it again."""
+    for restart in range(1, RESTARTS + 1):
+        while len(acknowledged) < restart * CLIENTS * EACH // (RESTARTS + 1):
+            await asyncio.sleep(0.005)
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+
+
+@pytest.mark.parametrize("resume", list(ResumeClass), ids=lambda resume: resume.value)
+async def test_p1_d1_what_was_acknowledged_is_there_and_bought_once(
+    server: DebianServer, decoder: Decoder, tmp_path: Path, resume: ResumeClass
+) -> None:
+    provider = Scripted(resume_class=resume)
+    acknowledged: set[str] = set()
+    database = await Database.connect(server.dsn, PoolOptions(max_size=12))
+    async with open_world(server.dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        async with world.working():
+            await asyncio.gather(
+                *(client(world, number, acknowledged) for number in range(CLIENTS)),
+                restart_now_and_then(server, acknowledged),
+            )
+            states = {(await world.finished(job_id, 60.0))["status"] for job_id in acknowledged}
+        assert len(acknowledged) == CLIENTS * EACH
+        assert states == {"completed"}
+        assert await broken_invariants(database) == {}
+        assert len(provider.bill) == len(acknowledged)
+        assert await billed(database) == len(acknowledged) * PRICE
+    await database.close()
