@@ -1,7 +1,7 @@
 """The one outgoing HTTP client, for addresses that the operator configured.
 
 It tells apart what was surely not sent (`NotSent`) from what went out and whose answer is lost (`AnswerLost`): only the
-first may be bought again. Nothing is retried, redirected or remembered between calls; the environment's proxies are not used.
+first may be bought again. Nothing is retried, redirected or remembered; no proxy is taken from the environment.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
@@ -74,11 +73,11 @@ class OutboundAnswer:
 class Outbound:
     """Sends requests, thousands at once; receives at most `bodies_at_once` successful bodies at a time, which bounds memory.
 
-    Connections are made on first use, so making one costs nothing.
+    Connections are made on first use, so making one costs nothing. `tls` replaces the machine's certificates.
     """
 
-    def __init__(self, *, max_connections: int = 4096, bodies_at_once: int = 32, tls: ssl.SSLContext | None = None) -> None:
-        self._max_connections = max_connections
+    def __init__(self, *, kept_connections: int = 1024, bodies_at_once: int = 32, tls: ssl.SSLContext | None = None) -> None:
+        self._kept_connections = kept_connections
         self._given_tls = tls
         self._receiving = asyncio.Semaphore(bodies_at_once)
 
@@ -87,11 +86,14 @@ class Outbound:
 
         Raises `NotSent`, `AnswerLost` or `AnswerTooLarge`. Their texts carry no header and no body.
         """
-        client = self._keeping if request.is_repeatable else self._fresh
-        prepared = _prepared(client, request)
+        prepared = _prepared(request)
         try:
             async with asyncio.timeout(request.deadline_seconds) as limit:
-                return await self._exchange(client, prepared, request.max_body_bytes, limit)
+                if request.is_repeatable:
+                    return await self._exchange(self._kept, prepared, request.max_body_bytes, limit)
+                # A pool of its own for each call: a shared one looks at all its connections for each that comes or goes.
+                async with aclosing(_transport(self._tls, 1, kept=0)) as fresh:
+                    return await self._exchange(fresh, prepared, request.max_body_bytes, limit)
         except _BEFORE_SENDING as error:
             raise NotSent(_said(error)) from error
         except AnswerTooLarge:
@@ -102,16 +104,15 @@ class Outbound:
             raise AnswerLost(_said(error)) from error
 
     async def close(self) -> None:
-        """Close every connection; requests still in flight lose their answer."""
-        for name in ("_fresh", "_keeping"):
-            client: httpx2.AsyncClient | None = self.__dict__.pop(name, None)
-            if client is not None:
-                await client.aclose()
+        """Close the kept connections; calls in flight on them lose their answer. The next call opens new ones."""
+        kept: httpx2.AsyncHTTPTransport | None = self.__dict__.pop("_kept", None)
+        if kept is not None:
+            await kept.aclose()
 
     async def _exchange(
-        self, client: httpx2.AsyncClient, prepared: httpx2.Request, max_bytes: int, limit: asyncio.Timeout
+        self, transport: httpx2.AsyncHTTPTransport, prepared: httpx2.Request, max_bytes: int, limit: asyncio.Timeout
     ) -> OutboundAnswer:
-        async with aclosing(await client.send(prepared, stream=True)) as response:
+        async with aclosing(await transport.handle_async_request(prepared)) as response:
             if response.status_code >= 300:
                 limit.reschedule(None)
                 body = await _beginning(response)
@@ -121,49 +122,34 @@ class Outbound:
         return OutboundAnswer(status=response.status_code, headers=dict(response.headers), body=body)
 
     @cached_property
-    def _fresh(self) -> httpx2.AsyncClient:
-        limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=0)
-        return _client(self._tls, limits, {"connection": "close"})
-
-    @cached_property
-    def _keeping(self) -> httpx2.AsyncClient:
-        limits = httpx2.Limits(
-            max_connections=self._max_connections,
-            max_keepalive_connections=_KEPT_CONNECTIONS,
-            keepalive_expiry=_KEPT_SECONDS,
-        )
-        return _client(self._tls, limits, {})
+    def _kept(self) -> httpx2.AsyncHTTPTransport:
+        return _transport(self._tls, self._kept_connections, kept=_KEPT_CONNECTIONS)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or httpx2.create_ssl_context(trust_env=False)
 
 
-def _client(tls: ssl.SSLContext, limits: httpx2.Limits, headers: Mapping[str, str]) -> httpx2.AsyncClient:
-    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
-    return httpx2.AsyncClient(
-        transport=httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, http2=False, retries=0),
-        headers={"user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity", **headers},
-        cookies=no_cookies,
-        follow_redirects=False,
-        trust_env=False,
-    )
+def _transport(tls: ssl.SSLContext, connections: int, *, kept: int) -> httpx2.AsyncHTTPTransport:
+    """Connections without a client above them, which would follow cookies, proxies and redirects."""
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=kept, keepalive_expiry=_KEPT_SECONDS)
+    return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, http2=False, retries=0)
 
 
-def _prepared(client: httpx2.AsyncClient, request: OutboundRequest) -> httpx2.Request:
+def _prepared(request: OutboundRequest) -> httpx2.Request:
     """The request in the library's form; what HTTP cannot carry is refused here, without its text, which may be a key."""
     for name, value in request.headers.items():
         if not _HEADER.fullmatch(f"{name}:{value}"):
             raise NotSent(f"the header {name!r} has characters that HTTP does not allow; is a key copied with a line end?")
+    headers = {"user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity", **request.headers}
+    if not request.is_repeatable:
+        headers["connection"] = "close"
     # The waits for a slot, the connection and TLS stay below the deadline together, so that what the deadline ends was sent.
     seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
+    timeout = {"connect": seconds, "pool": seconds}
     try:
-        return client.build_request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            content=request.body,
-            timeout=httpx2.Timeout(None, connect=seconds, pool=seconds),
+        return httpx2.Request(
+            request.method, request.url, headers=headers, content=request.body, extensions={"timeout": timeout}
         )
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
