@@ -148,9 +148,10 @@ def _prepared(request: OutboundRequest) -> httpx2.Request:
     seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
     timeout = {"connect": seconds, "pool": seconds}
     try:
-        return httpx2.Request(
-            request.method, request.url, headers=headers, content=request.body, extensions={"timeout": timeout}
-        )
+        url = httpx2.URL(request.url)
+        if not 1 <= (url.port or 1) <= 65_535:
+            raise httpx2.InvalidURL(f"there is no port {url.port}")
+        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
 
