@@ -27,19 +27,20 @@ async def test_a_request_cut_at_any_byte_is_lost_once_its_first_byte_is_out(outb
     async with recording(says(GOOD)) as server:
         await outbound.send(a_request(server.url))
         whole = len(server.received[0])
-        for count in range(whole):
-            async with cutting_proxy(server.url, Scissors(to_server=count, by_reset=by_reset)) as proxy:
+        scissors = Scissors(by_reset=by_reset)
+        async with cutting_proxy(server.url, scissors) as proxy:
+            for scissors.to_server in range(whole):
                 with pytest.raises(AnswerLost):
                     await outbound.send(a_request(proxy.url))
 
 
 @pytest.mark.parametrize("by_reset", [True, False], ids=["RST", "FIN"])
 async def test_an_answer_cut_at_any_byte_is_lost(outbound: Outbound, by_reset: bool) -> None:
-    async with talking(says(GOOD)) as server:
-        for count in range(len(GOOD)):
-            async with cutting_proxy(server.url, Scissors(to_client=count, by_reset=by_reset)) as proxy:
-                with pytest.raises(AnswerLost):
-                    await outbound.send(a_request(proxy.url))
+    scissors = Scissors(by_reset=by_reset)
+    async with talking(says(GOOD)) as server, cutting_proxy(server.url, scissors) as proxy:
+        for scissors.to_client in range(len(GOOD)):
+            with pytest.raises(AnswerLost):
+                await outbound.send(a_request(proxy.url))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Control:
     studio: Studio
     journal: Journal
     webhooks: Webhooks
+    reset: Callable[[], Awaitable[None]]
 
     async def answer(self, head: Head, body: bytes) -> Reply:
         """Do what is asked; a wrong script changes nothing and is answered with every problem in it."""
@@ -73,8 +74,5 @@ class Control:
 
     async def _reset(self, head: Head, body: bytes) -> Reply:
         del head, body
-        await self.studio.reset()
-        self.script.replace(())
-        self.journal.reset()
-        self.webhooks.sent.clear()
+        await self.reset()
         return json_reply(200, {})

@@ -48,7 +48,8 @@ def error_reply(
 ) -> Reply:
     """The error document. Without `billed` it says of a refusal and of an overload that it was free, else nothing."""
     kind = kind or _ERROR_TYPES.get(status, "server_error")
-    said = False if billed is None and (status < 500 or kind == "overloaded") else billed
+    is_free = 400 <= status < 500 or kind == "overloaded"
+    said = False if billed is None and is_free else billed
     return json_reply(status, {"error": failure(kind, message, billed=said)}, headers)
 
 

@@ -72,7 +72,9 @@ class FakeProvider:
         self.script = Script(fault_rate=options.fault_rate, seed=options.seed)
         self._webhooks = Webhooks(outbound=self._outbound)
         self.studio = Studio(terms=options.terms, bill=self.bill, notify=self._webhooks.notify)
-        self._control = Control(script=self.script, studio=self.studio, journal=self.journal, webhooks=self._webhooks)
+        self._control = Control(
+            script=self.script, studio=self.studio, journal=self.journal, webhooks=self._webhooks, reset=self.reset
+        )
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -86,16 +88,28 @@ class FakeProvider:
         self._server = await asyncio.start_server(self._serve, HOST, self._port, limit=HEAD_LIMIT, backlog=_BACKLOG)
         self.studio.origin = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
+    async def reset(self) -> None:
+        """Forget everything, hang up on everybody else, begin a new bill: nothing reaches from one test into the next."""
+        await self._hang_up()
+        await self.studio.reset()
+        self.script.replace(())
+        self.journal.reset()
+        self._webhooks.sent.clear()
+
     async def stop(self) -> None:
         """Hang up everywhere and close the bill."""
         if self._server is not None:
             self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._hang_up()
         await self.studio.stop()
         await self._outbound.close()
         self.bill.close()
+
+    async def _hang_up(self) -> None:
+        others = self._connections - {asyncio.current_task()}
+        for connection in others:
+            connection.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

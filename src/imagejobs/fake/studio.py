@@ -225,6 +225,8 @@ class Studio:
 
     def _state(self, task: Task) -> dict[str, Any]:
         state: dict[str, Any] = {"id": task.id, "status": task.status}
+        if task.status == "canceled":
+            state["billed"] = task.id in self._billed
         if task.status == "failed":
             kind = "content_refused" if task.action.task is Fate.REFUSED else "server_error"
             message = task.action.message or "The script wants this task to fail."

@@ -101,18 +101,23 @@ class FakeProviderAdapter:
         answer = await ask(self._outbound, outbound_request, NAME)
         if answer.status >= 300:
             raise error_of(answer, self._complaint(document_in(answer)), NAME)
-        return self._result(answer)
+        document = document_in(answer)
+        if document is None:
+            raise OutcomeUnknown(f"{NAME} answered {answer.status} with no document of its own; it may have charged.")
+        return self._result(document)
 
     async def poll(self, remote_id: str, call: Call) -> Answer | Submitted:
         seconds = min(call.deadline_seconds, _POLL_DEADLINE_SECONDS)
         try:
             answer = await ask(self._outbound, self._request("GET", _path_of(remote_id), seconds), NAME)
-            if answer.status < 300:
-                return self._result(answer)
         except (ProviderUnreachable, OutcomeUnknown) as error:
-            logger.warning("fake.poll_failed", extra={"remote_id": remote_id, "detail": error.detail})
-            return Submitted(remote_id=remote_id, poll_after_seconds=_PATIENT_POLL_SECONDS)
-        return self._later(answer, remote_id)
+            return _asked_in_vain(remote_id, error.detail)
+        if answer.status >= 300:
+            return self._asked_again(answer, remote_id)
+        document = document_in(answer)
+        if document is None:
+            return _asked_in_vain(remote_id, f"answered {answer.status} with no document of its own")
+        return self._result(document, remote_id)
 
     async def cancel(self, remote_id: str) -> bool:
         request = self._request("POST", f"{_path_of(remote_id)}/cancel", _SHORT_DEADLINE_SECONDS)
@@ -152,14 +157,11 @@ class FakeProviderAdapter:
             is_repeatable=method == "GET",
         )
 
-    def _result(self, answer: OutboundAnswer) -> Answer | Submitted:
+    def _result(self, document: Mapping[str, Any], remote_id: str | None = None) -> Answer | Submitted:
         """What a success says: a picture, a task that goes on, or one that came to nothing."""
-        document = document_in(answer)
-        if document is None:
-            raise OutcomeUnknown(f"{NAME} answered {answer.status} with no document of its own; it may have charged.")
         match document.get("status"):
             case "queued" | "running":
-                return Submitted(remote_id=_id_in(document), poll_after_seconds=_POLL_SECONDS)
+                return Submitted(remote_id=remote_id or _id_in(document), poll_after_seconds=_POLL_SECONDS)
             case "failed" | "canceled":
                 raise self._ended_badly(document)
             case _:
@@ -181,17 +183,13 @@ class FakeProviderAdapter:
             return ProviderRejected(f"{words}: somebody canceled it there. It was not charged; retry the job.")
         return ProviderFailed(f"{words} and did not charge. Try again later.")
 
-    def _later(self, answer: OutboundAnswer, remote_id: str) -> Submitted:
+    def _asked_again(self, answer: OutboundAnswer, remote_id: str) -> Submitted:
         """After a poll that was refused: ask again, unless that cannot help."""
+        words = error_of(answer, self._complaint(document_in(answer)), NAME).detail
         if answer.status == 429 or answer.status >= 500:
-            error = error_of(answer, self._complaint(document_in(answer)), NAME)
-            logger.warning("fake.poll_refused", extra={"remote_id": remote_id, "detail": error.detail})
-            stated = retry_after_seconds(answer.headers, datetime.now(UTC)) or 0.0
-            seconds = min(max(stated, _PATIENT_POLL_SECONDS), _LONGEST_POLL_SECONDS)
-            return Submitted(remote_id=remote_id, poll_after_seconds=seconds)
+            return _asked_in_vain(remote_id, words, retry_after_seconds(answer.headers, datetime.now(UTC)))
         if answer.status == 404:
             raise OutcomeUnknown(f"{NAME} does not know the task {quoted(remote_id)} any more; it may have charged for it.")
-        words = error_of(answer, self._complaint(document_in(answer)), NAME).detail
         raise OutcomeUnknown(f"The task was accepted, but cannot be asked for: {words}")
 
     def _complaint(self, document: Mapping[str, Any] | None) -> Complaint | None:
@@ -211,6 +209,12 @@ def _class_of(request: GenerationRequest) -> ResumeClass:
         return ResumeClass(request.model)
     except ValueError as error:
         raise ModelUnavailable(f"{NAME} has no model {request.model[:100]!r}; ask for key, lookup or none.") from error
+
+
+def _asked_in_vain(remote_id: str, why: str, stated_seconds: float | None = None) -> Submitted:
+    logger.warning("fake.poll_failed", extra={"remote_id": remote_id, "detail": why})
+    seconds = min(max(stated_seconds or 0.0, _PATIENT_POLL_SECONDS), _LONGEST_POLL_SECONDS)
+    return Submitted(remote_id=remote_id, poll_after_seconds=seconds)
 
 
 def _body(request: GenerationRequest) -> bytes:

@@ -107,7 +107,7 @@ def _meant(answer: OutboundAnswer, complaint: Complaint | None, provider: str) -
         return _refusal(status, said, words)
     if status in _HAS_NO_CAPACITY and complaint is not None:
         return ProviderOverloaded(f"{words}: it has no capacity just now. Try again later.")
-    if said.billed is False:
+    if said.billed is False and status not in _PERHAPS_AT_WORK:
         return ProviderFailed(f"{words} and did not charge. Try again later.")
     return OutcomeUnknown(f"{words}; it may have charged. Look at its own usage page.")
 
