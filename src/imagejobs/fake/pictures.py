@@ -165,7 +165,7 @@ def _png(wish: Wish, least_bytes: int) -> File:
 def _ending(width: int, height: int, least_bytes: int) -> tuple[int, bytes]:
     """How many blocks of noise the file needs, and what comes behind them: more noise, the pixels, the end."""
     pixels = _chunk(b"IDAT", _cells(width, height)) + _chunk(b"IEND", b"")
-    missing = least_bytes - len(pixels) - 3 * _CHUNK_OVERHEAD
+    missing = least_bytes - len(pixels)
     blocks = max(0, missing // len(_NOISE))
     rest = missing - blocks * len(_NOISE)
     return blocks, (_chunk(b"faKe", _NOISE[:rest]) if rest > 0 else b"") + pixels

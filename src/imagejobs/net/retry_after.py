@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 MAX_SECONDS = 24 * 3600.0
 
-_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
