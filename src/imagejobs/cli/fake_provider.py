@@ -63,5 +63,5 @@ async def _started(options: Options) -> FakeProvider:
     except OSError as error:
         raise ConfigurationError([f"The fake provider cannot start: {error}. See --port and --bill."]) from error
     except ValueError as error:
-        raise ConfigurationError([f"{options.bill} is not a bill of a fake provider: {error}."]) from error
+        raise ConfigurationError([f"{options.bill} is no bill of a fake provider: {error}. Name another file."]) from error
     return fake

@@ -25,6 +25,9 @@ class _Commands(LazyGroup):
         "generate": Entry(module="imagejobs.cli.generate", panel=_USE, summary="Make a picture from a prompt."),
         "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show and watch jobs."),
         "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
+        "fake-provider": Entry(
+            module="imagejobs.cli.fake_provider", panel=_MANAGE, summary="Run a provider for tests, with its own bill."
+        ),
         "doctor": Entry(module="imagejobs.cli.doctor", panel=_MANAGE, summary="Check everything and say what to do."),
     }
 

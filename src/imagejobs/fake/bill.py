@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+_LINES_BEGIN = (b'{"purchase": ', b'{"reset": ')
+
 
 def now() -> str:
     """This instant, as the bill and the log of requests write it."""
@@ -35,7 +37,8 @@ class Entry:
 class Bill:
     """Entries in memory, and each also appended to a file if there is one, on the disk before `enter` returns.
 
-    A file that is there already is continued; a last line that a crash cut short is dropped.
+    A file that is there already is continued; a last line that a crash cut short is dropped. One that is no bill raises
+    `ValueError` and stays as it is.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -43,7 +46,11 @@ class Bill:
         self._file: int | None = None
         if path is not None:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._continue(path.read_bytes())
+            try:
+                self._continue(path.read_bytes())
+            except ValueError:
+                self.close()
+                raise
 
     @property
     def total_micros(self) -> int:
@@ -78,11 +85,20 @@ class Bill:
 
     def _continue(self, written: bytes) -> None:
         whole = written[: written.rfind(b"\n") + 1]
+        cut_off = written[len(whole) :]
+        if not any(line.startswith(cut_off) or cut_off.startswith(line) for line in _LINES_BEGIN):
+            raise ValueError("its end is no entry")
+        for line in whole.splitlines():
+            self._read(line)
         assert self._file is not None
         os.truncate(self._file, len(whole))
-        for line in whole.splitlines():
-            document = json.loads(line)
+
+    def _read(self, line: bytes) -> None:
+        document = json.loads(line)
+        try:
             if "reset" in document:
                 self.entries.clear()
             else:
                 self.entries.append(Entry(resume_class=document.pop("class"), **document))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is no entry: {line[:80]!r}") from error
