@@ -1,3 +1,4 @@
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from imagejobs.db.pool import Database
 from imagejobs.imaging import Decoder
+from imagejobs.net.http import Outbound
 from tests.support.world import World, open_world
 
 
@@ -20,3 +22,16 @@ async def decoder() -> AsyncIterator[Decoder]:
 async def world(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(dsn, database, decoder, tmp_path / "files") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def tls() -> ssl.SSLContext:
+    """The machine's certificates, read once."""
+    return ssl.create_default_context()
+
+
+@pytest.fixture
+async def outbound(tls: ssl.SSLContext) -> AsyncIterator[Outbound]:
+    made = Outbound(tls=tls)
+    yield made
+    await made.close()

@@ -16,12 +16,14 @@ from imagejobs.errors import (
     DeadlineExceeded,
     ImageJobsError,
     LostClaim,
+    ModelUnavailable,
     NoProviderConfigured,
     OutcomeUnknown,
     ProviderCreditExhausted,
     ProviderError,
     ProviderKeyRejected,
     ProviderOverloaded,
+    ProviderRejected,
     ProviderThrottled,
     ProviderUnreachable,
 )
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 _NOTHING_BOUGHT = (ProviderUnreachable, ProviderThrottled)
 _ABOUT_ONE_SEND = (
     *_NOTHING_BOUGHT,
+    ModelUnavailable,
+    ProviderRejected,
     ProviderOverloaded,
     ProviderKeyRejected,
     ProviderCreditExhausted,

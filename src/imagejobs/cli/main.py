@@ -28,6 +28,9 @@ class _Commands(LazyGroup):
         "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
         "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
         "verify": Entry(module="imagejobs.cli.verify", panel=_MANAGE, summary="Check every promise that rows can show."),
+        "fake-provider": Entry(
+            module="imagejobs.cli.fake_provider", panel=_MANAGE, summary="Run a provider for tests, with its own bill."
+        ),
         "doctor": Entry(module="imagejobs.cli.doctor", panel=_MANAGE, summary="Check everything and say what to do."),
     }
 

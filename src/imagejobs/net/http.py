@@ -1,0 +1,190 @@
+"""The one outgoing HTTP client, for addresses that the operator configured.
+
+It tells apart what was surely not sent (`NotSent`) from what went out and whose answer is lost (`AnswerLost`): only the
+first may be bought again. Nothing is retried, redirected or remembered; no proxy is taken from the environment.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import httpx2
+
+from imagejobs import __version__
+
+MEBIBYTE = 1024 * 1024
+
+_CONNECT_SECONDS = 10.0
+_ERROR_BODY_BYTES = 64 * 1024
+_ERROR_BODY_SECONDS = 1.5
+_KEPT_CONNECTIONS = 64
+_KEPT_SECONDS = 2.0
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+
+# Raised by httpx2 before the first byte of a request. WriteError and WriteTimeout are not among them: a part was sent then.
+_BEFORE_SENDING = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+
+
+class NotSent(Exception):
+    """Not one byte of the request left: no name, no route, refused, TLS failed, or the request cannot be written."""
+
+
+class AnswerLost(Exception):
+    """The request went out, in part at least, and no whole answer came: the other side may have acted on it."""
+
+
+class AnswerTooLarge(Exception):
+    """A success with more bytes than the request allows; the rest was not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundRequest:
+    """One HTTP request. `deadline_seconds` covers everything, from the connection to the last byte of a success.
+
+    `is_repeatable` says that sending it twice does no harm. Only then it may go over a kept connection, which the other side
+    may be closing at this very moment; anything else gets a connection of its own.
+    """
+
+    method: str
+    url: str
+    deadline_seconds: float
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    max_body_bytes: int = 32 * MEBIBYTE
+    is_repeatable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundAnswer:
+    """What came back. Header names are in lower case.
+
+    With a status of 300 and above `body` is only what came of it within 64 KiB and 1.5 s: the status alone decides there.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Outbound:
+    """Sends requests, thousands at once; receives at most `bodies_at_once` successful bodies at a time, which bounds memory.
+
+    Connections are made on first use, so making one costs nothing. `tls` replaces the machine's certificates.
+    """
+
+    def __init__(self, *, kept_connections: int = 1024, bodies_at_once: int = 32, tls: ssl.SSLContext | None = None) -> None:
+        self._kept_connections = kept_connections
+        self._given_tls = tls
+        self._receiving = asyncio.Semaphore(bodies_at_once)
+
+    async def send(self, request: OutboundRequest) -> OutboundAnswer:
+        """One exchange; any status is an answer.
+
+        Raises `NotSent`, `AnswerLost` or `AnswerTooLarge`. Their texts carry no header and no body.
+        """
+        prepared = _prepared(request)
+        try:
+            async with asyncio.timeout(request.deadline_seconds) as limit:
+                if request.is_repeatable:
+                    return await self._exchange(self._kept, prepared, request.max_body_bytes, limit)
+                # A pool of its own for each call: a shared one looks at all its connections for each that comes or goes.
+                async with aclosing(_transport(self._tls, 1, kept=0)) as fresh:
+                    return await self._exchange(fresh, prepared, request.max_body_bytes, limit)
+        except _BEFORE_SENDING as error:
+            raise NotSent(_said(error)) from error
+        except AnswerTooLarge:
+            raise
+        except TimeoutError as error:
+            raise AnswerLost(f"no whole answer within {request.deadline_seconds:g} s") from error
+        except Exception as error:
+            raise AnswerLost(_said(error)) from error
+
+    async def close(self) -> None:
+        """Close the kept connections; calls in flight on them lose their answer. The next call opens new ones."""
+        kept: httpx2.AsyncHTTPTransport | None = self.__dict__.pop("_kept", None)
+        if kept is not None:
+            await kept.aclose()
+
+    async def _exchange(
+        self, transport: httpx2.AsyncHTTPTransport, prepared: httpx2.Request, max_bytes: int, limit: asyncio.Timeout
+    ) -> OutboundAnswer:
+        async with aclosing(await transport.handle_async_request(prepared)) as response:
+            if response.status_code >= 300:
+                limit.reschedule(None)
+                body = await _beginning(response)
+            else:
+                async with self._receiving:
+                    body = await _whole(response, max_bytes)
+        return OutboundAnswer(status=response.status_code, headers=dict(response.headers), body=body)
+
+    @cached_property
+    def _kept(self) -> httpx2.AsyncHTTPTransport:
+        return _transport(self._tls, self._kept_connections, kept=_KEPT_CONNECTIONS)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return self._given_tls or httpx2.create_ssl_context(trust_env=False)
+
+
+def _transport(tls: ssl.SSLContext, connections: int, *, kept: int) -> httpx2.AsyncHTTPTransport:
+    """Connections without a client above them, which would follow cookies, proxies and redirects."""
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=kept, keepalive_expiry=_KEPT_SECONDS)
+    return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, http2=False, retries=0)
+
+
+def _prepared(request: OutboundRequest) -> httpx2.Request:
+    """The request in the library's form; what HTTP cannot carry is refused here, without its text, which may be a key."""
+    for name, value in request.headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            raise NotSent(f"the header {name!r} has characters that HTTP does not allow; is a key copied with a line end?")
+    headers = {"user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity", **request.headers}
+    if not request.is_repeatable:
+        headers["connection"] = "close"
+    # The waits for a slot, the connection and TLS stay below the deadline together, so that what the deadline ends was sent.
+    seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
+    timeout = {"connect": seconds, "pool": seconds}
+    try:
+        url = httpx2.URL(request.url)
+        if not 1 <= (url.port or 1) <= 65_535:
+            raise httpx2.InvalidURL(f"there is no port {url.port}")
+        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
+    except (httpx2.InvalidURL, ValueError, TypeError) as error:
+        raise NotSent(f"the address cannot be used: {error}") from error
+
+
+async def _whole(response: httpx2.Response, max_bytes: int) -> bytes:
+    """The body, decoded where it came compressed; neither form may pass `max_bytes`."""
+    too_large = f"the answer is larger than {max_bytes} bytes"
+    if int(response.headers.get("content-length", 0)) > max_bytes:
+        raise AnswerTooLarge(too_large)
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if max(size, response.num_bytes_downloaded) > max_bytes:
+            raise AnswerTooLarge(too_large)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _beginning(response: httpx2.Response) -> bytes:
+    """What comes of an error's body without harm; that it breaks off changes nothing."""
+    body = bytearray()
+    with suppress(httpx2.HTTPError, OSError, TimeoutError):
+        await asyncio.wait_for(_fill(body, response), _ERROR_BODY_SECONDS)
+    return bytes(body[:_ERROR_BODY_BYTES])
+
+
+async def _fill(body: bytearray, response: httpx2.Response) -> None:
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _ERROR_BODY_BYTES:
+            return
+
+
+def _said(error: Exception) -> str:
+    """The library's sentence, or the name of its exception."""
+    return str(error) or type(error).__name__
