@@ -187,7 +187,14 @@ async def open_database(settings: Settings, role: Role) -> Database:
     try:
         return await Database.connect(dsn, options)
     except DatabaseUnavailable as error:
-        raise ConfigurationError([f"{error.detail} Is DATABASE_URL right, and is the server up?"]) from error
+        raise ConfigurationError([_unusable(error.detail)]) from error
+
+
+def _unusable(why: str) -> str:
+    return (
+        f"DATABASE_URL cannot be used: {why.rstrip('.')}. See that the server is up and that address, user and password are "
+        "right; or unset DATABASE_URL, and `imagejobs up` brings a PostgreSQL of its own."
+    )
 
 
 async def migrate_database(settings: Settings) -> list[str]:
@@ -196,7 +203,7 @@ async def migrate_database(settings: Settings) -> list[str]:
     try:
         connection = await asyncpg.connect(dsn, timeout=10, server_settings={"timezone": "UTC"})
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
-        raise ConfigurationError([f"DATABASE_URL cannot be used: {str(error) or type(error).__name__}"]) from error
+        raise ConfigurationError([_unusable(str(error) or type(error).__name__)]) from error
     try:
         return await migrate(connection, install)
     finally:

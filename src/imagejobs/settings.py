@@ -109,6 +109,21 @@ class Settings(BaseSettings):
             return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         return value
 
+    @field_validator("public_url", "database_url", "direct_database_url", "url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"[a-z]+://[^/]", value):
+            raise ValueError("must be a whole address, with http://, https:// or postgresql:// before it")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/]+", origin):
+                raise ValueError(f"{origin} is no origin; one looks like https://app.example")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -164,4 +179,5 @@ def _provider_settings() -> Mapping[str, Mapping[str, str]]:
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, location))}: {message}"
+    said = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{'.'.join(map(str, location))}: {said}."

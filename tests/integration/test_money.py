@@ -127,12 +127,14 @@ async def test_p5_unknown_spend_is_settled_by_a_person_once(paid: World, provide
     assert job.failure is not None
     assert (job.failure.reason, job.failure.billed) == ("outcome_unknown", "unknown")
     assert await counts(paid) == (0, 0, PRICE)
+    assert (await paid.read(job_id))["cost"]["actual"] is None
     answer = await paid.client.post(f"/api/images/jobs/{job_id}/resolve", json={"billed": was_billed})
     assert answer.json() == {"jobId": job_id, "posted": 0.04 if was_billed else 0.0}
     assert await counts(paid) == ((0, PRICE, 0) if was_billed else (0, 0, 0))
     body = await paid.read(job_id)
     assert body["error"]["billed"] == ("yes" if was_billed else "no")
-    assert body["status"] == "failed"
+    assert (body["status"], body["cost"]["actual"]) == ("failed", 0.04 if was_billed else 0.0)
+    assert (await paid.events(job_id))[-1]["kind"] == "job.resolved"
     again = await paid.client.post(f"/api/images/jobs/{job_id}/resolve", json={"billed": was_billed})
     assert again.status_code == 409
 
@@ -163,7 +165,7 @@ async def test_a11_a_retry_after_a_failed_upload_costs_nothing(paid: World, prov
     answer = await paid.client.post(f"/api/images/jobs/{job_id}/retry")
     assert (answer.status_code, answer.json()) == (
         202,
-        {"jobId": job_id, "status": "queued", "isPaidAlready": True, "estimated": 0.0},
+        {"jobId": job_id, "status": "queued", "isPaidAlready": True, "mayBuyTwice": False, "estimated": 0.0},
     )
     done = await paid.work_off(job_id)
     assert (done.status, done.retry_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)

@@ -7,6 +7,11 @@ from imagejobs.domain.requests import GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
 
+NO_DEFAULT = (
+    "No provider is chosen for jobs that name no model: set IMAGEJOBS_DEFAULT_PROVIDER (`sketch` is always there, and free) "
+    "and start again, or name one in `model`; then retry the job."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -16,7 +21,7 @@ class Choice:
     model: ModelCapability
 
 
-def choose(providers: Mapping[str, Provider], default: str | None, wanted: str | None) -> Choice:
+def choose(providers: Mapping[str, Provider], default: str | None, wanted: str | None, *, field: str = "model") -> Choice:
     """Resolve `provider`, `provider:model` or an alias; without a wish, the default provider's first model.
 
     Raises `NoProviderConfigured` where there is nothing to choose, `UnknownModel` where the wish names nothing.
@@ -24,9 +29,7 @@ def choose(providers: Mapping[str, Provider], default: str | None, wanted: str |
     if wanted is None:
         provider = providers.get(default) if default else None
         if provider is None:
-            raise NoProviderConfigured(
-                "No image provider is configured: set GOOGLE_AI_API_KEY or NANO_BANANA_API_KEY and start again."
-            )
+            raise NoProviderConfigured(NO_DEFAULT)
         return Choice(provider=provider, model=provider.capabilities().models[0])
     name, colon, model_name = wanted.partition(":")
     if provider := providers.get(name):
@@ -38,7 +41,7 @@ def choose(providers: Mapping[str, Provider], default: str | None, wanted: str |
         for candidate in providers.values():
             if model := candidate.capabilities().find(wanted):
                 return Choice(provider=candidate, model=model)
-    raise UnknownModel("model", _unknown(wanted, providers))
+    raise UnknownModel(field, _unknown(wanted, providers))
 
 
 def _unknown(wanted: str, providers: Mapping[str, Provider]) -> str:

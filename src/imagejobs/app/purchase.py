@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from uuid import UUID
 
+from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
 from imagejobs.app.staging import stage
@@ -80,11 +81,10 @@ def generation_request(job: Job) -> GenerationRequest:
 
 def _provider(deps: Deps, job: Job) -> Provider:
     provider = deps.providers.get(job.provider or "")
+    if provider is None and job.provider is None:
+        raise NoProviderConfigured(NO_DEFAULT)
     if provider is None:
-        raise NoProviderConfigured(
-            "No image provider is configured that could make this picture: set GOOGLE_AI_API_KEY or NANO_BANANA_API_KEY, "
-            "start again, and retry the job."
-        )
+        raise NoProviderConfigured(f"This worker has no provider {job.provider}; set it up there, and retry the job.")
     return provider
 
 

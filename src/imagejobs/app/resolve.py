@@ -35,5 +35,5 @@ async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: b
             posted += await ledger.resolve(tx, purchase, billed=billed, note=f"resolved by {caller.name}") or 0
         if billed:
             await jobs.add_cost(tx, job_id, posted)
-        await jobs.note_billed(tx, job_id, "yes" if billed else "no")
+        await jobs.note_resolved(tx, job_id, "yes" if billed else "no")
     return Resolved(posted_micros=posted, reservations=len(numbers))

@@ -22,6 +22,7 @@ class Retried:
     job: Job
     estimated_micros: int | None
     is_paid_already: bool
+    may_buy_twice: bool
 
 
 async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
@@ -38,11 +39,13 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
         is_paid = await attempts.has_unstored_picture(tx, job_id)
         job = job if is_paid else await _assigned(deps, tx, job)
         estimated = 0 if is_paid else await _reserve(deps, tx, job)
-        moved = await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True))
+        may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
+        told = {"retriedBy": caller.name, "isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice}
+        moved = await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True, event=told))
         if moved is None:
             raise LostClaim("The job changed under its lock.")
         await deps.engine.enqueue(tx, [message_for(moved)])
-    return Retried(job=moved, estimated_micros=estimated, is_paid_already=is_paid)
+    return Retried(job=moved, estimated_micros=estimated, is_paid_already=is_paid, may_buy_twice=may_buy_twice)
 
 
 async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:

@@ -15,7 +15,7 @@ from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
-from imagejobs.domain.money import Quote
+from imagejobs.domain.money import Quote, to_credits
 from imagejobs.domain.requests import ImageRequest
 from imagejobs.errors import (
     BudgetExhausted,
@@ -25,6 +25,7 @@ from imagejobs.errors import (
     NoProviderConfigured,
     NotFound,
     RequestError,
+    UnsupportedCapability,
 )
 from imagejobs.ports import Message, Transaction
 
@@ -88,8 +89,14 @@ def _target(deps: Deps, request: ImageRequest) -> _Target:
         return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
     require_capable(choice.model, request)
     quote = choice.provider.quote(generation_request(request, choice.model))
+    if quote.micros > 0 and (request.references or request.source_image or request.mask):
+        problem = "input pictures do not reach a provider that costs money in this version; nothing was made."
+        raise UnsupportedCapability("sourceImage" if request.source_image else "referenceImages", problem)
+    for name in request.fallback:
+        choose(deps.providers, deps.policy.default_provider, name, field="fallback")
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
-        raise BudgetExhausted("One picture is expected to cost more than maxCost allows; raise it, or choose another model.")
+        expected = to_credits(quote.micros, deps.policy.micros_per_credit)
+        raise BudgetExhausted(f"One picture should cost {expected} credits, above maxCost; raise it, or choose another.")
     return _Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
 
 

@@ -74,8 +74,10 @@ WITH held AS MATERIALIZED (
     AND reserved_micros + posted_micros + unknown_micros + $3 <= held.cap_micros
     RETURNING current.budget_id
 )
-SELECT budget.scope, budget.scope_id, budget.period FROM held
-JOIN imagejobs.budgets AS budget ON budget.id = held.budget_id
+SELECT budget.scope, budget.scope_id, budget.period, budget.cap_micros,
+    budget.cap_micros - reserved_micros - posted_micros - unknown_micros AS left_micros
+FROM held JOIN imagejobs.budgets AS budget ON budget.id = held.budget_id
+JOIN imagejobs.budget_periods AS current ON current.budget_id = held.budget_id AND current.starts_at = held.starts_at
 WHERE held.budget_id NOT IN (SELECT budget_id FROM reserved) LIMIT 1
 """  # noqa: S608 - built from constants
 
@@ -90,7 +92,11 @@ async def reserve(tx: Transaction, project_id: str, key_id: str | None, micros: 
         return None
     await tx.execute(_OPEN_PERIODS, project_id, key_id)
     full = await tx.fetchrow(_RESERVE, project_id, key_id, micros)
-    return None if full is None else f"{full['scope']} {full['scope_id']}".strip() + f" per {full['period']}"
+    if full is None:
+        return None
+    cap, left, wanted = (f"{amount / 1_000_000:.4f}" for amount in (full["cap_micros"], full["left_micros"], micros))
+    whose = f"{full['scope']} {full['scope_id']}".strip()
+    return f"{whose} per {full['period']} (cap {cap}, left {left}, wanted {wanted} dollars)"
 
 
 _SET = """

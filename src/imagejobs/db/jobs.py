@@ -186,13 +186,22 @@ async def assign(tx: Transaction, job_id: UUID, provider: str, model: str) -> Jo
     return job_from(row)
 
 
-async def note_billed(tx: Transaction, job_id: UUID, billed: str) -> None:
-    """Correct what a failed job says of its cost."""
-    await tx.execute(
-        "UPDATE public.image_generation_jobs SET error_billed = $2 WHERE id = $1 AND error_billed IS NOT NULL",
-        job_id,
-        billed,
-    )
+_RESOLVE = """
+WITH job AS (
+    UPDATE public.image_generation_jobs
+    SET error_billed = CASE WHEN error_billed IS NULL THEN NULL ELSE $2 END,
+        cost_micros = coalesce(cost_micros, 0), cost_credits = coalesce(cost_credits, 0),
+        event_seq = event_seq + 1, updated_at = greatest(updated_at, now())
+    WHERE id = $1 RETURNING *
+)
+INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+SELECT id, project_id, event_seq, 'job.resolved', jsonb_build_object('status', status, 'billed', $2::text) FROM job
+"""
+
+
+async def note_resolved(tx: Transaction, job_id: UUID, billed: str) -> None:
+    """Correct what the job says of its cost, and write the event."""
+    await tx.execute(_RESOLVE, job_id, billed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +240,8 @@ WITH job AS (
         last_attempt_at = CASE WHEN $7 > 0 THEN now() ELSE last_attempt_at END,
         failure_stage = $9, error_code = $10, error_reason = $11, error_message = $12, error_billed = $13,
         error_retryable = $14,
+        cost_micros = CASE WHEN $13 <> 'unknown' THEN coalesce(cost_micros, 0) ELSE cost_micros END,
+        cost_credits = CASE WHEN $13 <> 'unknown' THEN coalesce(cost_credits, 0) ELSE cost_credits END,
         storage_path = coalesce($15, storage_path),
         public_url = coalesce($16, public_url),
         event_seq = event_seq + 1,

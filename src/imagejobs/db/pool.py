@@ -55,7 +55,7 @@ class Database:
         try:
             pool = await asyncpg.create_pool(dsn, **_arguments(options))
         except (ValueError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise ConfigurationError([f"DATABASE_URL cannot be used: {error}"]) from error
+            raise DatabaseUnavailable(str(error)) from error
         except _NOT_NOW as error:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error
         database = cls(pool, options)

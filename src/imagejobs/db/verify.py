@@ -12,7 +12,7 @@ BROKEN = {
     "only listed transitions": f"""
         SELECT * FROM (
             SELECT job_id, seq, data ->> 'status' AS status, lag(data ->> 'status') OVER (PARTITION BY job_id ORDER BY seq)
-                   AS before FROM imagejobs.events) AS step
+                   AS before FROM imagejobs.events WHERE kind <> 'job.resolved') AS step
         WHERE before IS NOT NULL AND (before, status) NOT IN ({_EDGES})""",  # noqa: S608
     "events without a gap, up to the row's own count": """
         SELECT job.id FROM public.image_generation_jobs AS job LEFT JOIN imagejobs.events ON job_id = job.id
@@ -56,7 +56,7 @@ BROKEN = {
     "the job's cost is what was posted": """
         SELECT job.id FROM public.image_generation_jobs AS job LEFT JOIN imagejobs.ledger_entries AS entry
             ON entry.job_id = job.id AND kind = 'post'
-        GROUP BY job.id HAVING coalesce(sum(amount_micros), -1) <> coalesce(cost_micros, -1)""",
+        GROUP BY job.id HAVING coalesce(sum(amount_micros), 0) <> coalesce(cost_micros, 0)""",
     "every paid answer is stored, staged, or found unusable": """
         SELECT attempt.id FROM imagejobs.attempts AS attempt
         LEFT JOIN imagejobs.staged_bytes AS staged ON staged.attempt_id = attempt.id

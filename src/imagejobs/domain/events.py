@@ -18,7 +18,7 @@ class EventKind(StrEnum):
     COMPLETED = "job.completed"
     FAILED = "job.failed"
     CANCELED = "job.canceled"
-    THUMBNAIL = "job.thumbnail"
+    RESOLVED = "job.resolved"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,12 +118,47 @@ def _explain(request: Request, found: Sequence[Mapping[str, Any]]) -> ImageJobsE
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if first["loc"] == ("body",) and media_type != "application/json":
         return errors.UnsupportedMediaType("Send the body as application/json.")
+    if first["loc"] == ("body",) and first["type"] in ("model_attributes_type", "missing", "model_type"):
+        return errors.MalformedRequest("The body must be a JSON object.")
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     rest = len(found) - 1
     more = "" if rest == 0 else " (One more field is wrong.)" if rest == 1 else f" ({rest} more fields are wrong.)"
     return errors.InvalidField(field, _sentence(first) + more)
 
 
+_SENTENCES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "string_type": "must be text, a string",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "too_long": "must have at most {max_length} items",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be one of {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "decimal_type": "must be a number",
+    "decimal_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "uuid_parsing": "must be a UUID",
+    "uuid_type": "must be a UUID",
+}
+
+
 def _sentence(found: Mapping[str, Any]) -> str:
+    """What is wrong in plain words, with the limit; the validator's own words where we have none."""
+    template = _SENTENCES.get(found["type"])
+    if template is not None:
+        return template.format(**found.get("ctx", {})) + "."
     message = str(found["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:] + "."

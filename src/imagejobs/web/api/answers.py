@@ -12,6 +12,7 @@ from imagejobs.app.retry import Retried
 from imagejobs.app.submit import Submission
 from imagejobs.domain.jobs import Failure, JobStatus, JobType
 from imagejobs.domain.money import to_credits
+from imagejobs.errors import Billed
 from imagejobs.web.api.requests import Wire
 
 
@@ -102,9 +103,13 @@ class JobList(Wire):
 
 
 class RetryAnswer(JobRef):
-    """The job, queued again. `isPaidAlready` says that only the storing is left to do, and then it costs nothing."""
+    """The job, queued again. `isPaidAlready`: only the storing is left to do, and it costs nothing.
+
+    `mayBuyTwice`: an earlier purchase may have been charged, and nobody knows.
+    """
 
     is_paid_already: bool
+    may_buy_twice: bool
     estimated: float | None
 
 
@@ -145,6 +150,7 @@ def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
         "jobId": str(retried.job.id),
         "status": retried.job.status.value,
         "isPaidAlready": retried.is_paid_already,
+        "mayBuyTwice": retried.may_buy_twice,
         "estimated": None if estimated is None else float(to_credits(estimated, micros_per_credit)),
     }
 
@@ -152,6 +158,7 @@ def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
 def job_json(view: JobView) -> dict[str, Any]:
     """The job as `JobBody` describes it, built by hand: this is the most frequent answer."""
     job = view.job
+    is_unknown = job.failure is not None and job.failure.billed is Billed.UNKNOWN
     body: dict[str, Any] = {
         "jobId": str(job.id),
         "status": job.status.value,
@@ -173,7 +180,7 @@ def job_json(view: JobView) -> dict[str, Any]:
         "batchId": job.batch_id and str(job.batch_id),
         "attemptCount": job.attempt_count,
         "retryCount": job.retry_count,
-        "cost": {"estimated": _number(job.estimated_credits), "actual": _number(job.cost_credits)},
+        "cost": {"estimated": _number(job.estimated_credits), "actual": None if is_unknown else _number(job.cost_credits)},
     }
     for name in _INSTANTS:
         instant = getattr(job, name)

@@ -36,12 +36,18 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 Id = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Key = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_KEY)]
 Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
 LongText = Annotated[Text, StringConstraints(min_length=1, max_length=4_000)]
-Address = Annotated[Text, StringConstraints(min_length=1, max_length=2_000, pattern=r"^https?://")]
+Address = Annotated[Text, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_web_address)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
 Edge = Annotated[int, Field(strict=True, ge=1, le=MAX_EDGE)]
 
