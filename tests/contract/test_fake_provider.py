@@ -335,7 +335,7 @@ async def test_canceling_says_true_only_where_it_is_sure(fake: FakeProvider, pro
 # The adapter itself.
 
 
-def test_each_model_is_a_class(provider: Provider) -> None:
+async def test_each_model_is_a_class(provider: Provider) -> None:
     planned = {model.name: provider.plan(a_call(model.name).request) for model in provider.capabilities().models}
     assert {name: plan.resume_class for name, plan in planned.items()} == {found.value: found for found in ResumeClass}
     with pytest.raises(ModelUnavailable):
