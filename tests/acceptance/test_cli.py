@@ -48,7 +48,7 @@ def test_generate_shows_every_state_and_ends_with_address_file_and_cost(running:
     assert Path(path).read_bytes() == httpx2.get(url).content
     assert Path(path).name.startswith("a-red-fox-in-snow-")
     assert states(done.stderr) == ["queued", "processing", "generating", "uploading", "completed"]
-    assert "0.000000 credits" in done.stderr
+    assert "Cost: 0.0000 credits" in done.stderr
     assert "\x1b" not in done.stderr
 
 
@@ -75,7 +75,7 @@ def test_a_retry_is_shown_with_its_reason_and_its_wait(running: Up) -> None:
     ("arguments", "code", "said"),
     [
         (["a fox [refuse]"], 1, "content_refused"),
-        (["a fox [unknown]"], 7, "may have been charged"),
+        (["a fox [unknown]"], 7, "imagejobs jobs resolve "),
         (["a fox [slow 5s]", "--timeout=0.5"], 3, "imagejobs jobs watch"),
         (["a fox", "--size=wide"], 2, "1024x768"),
         (["a fox", "--model=nothing"], 2, "sketch"),
@@ -111,6 +111,8 @@ def test_what_waits_no_longer_is_found_again(running: Up, tmp_path: Path) -> Non
 def test_a7_the_same_key_finds_the_same_job(running: Up) -> None:
     first, second = (running.run("generate", "a fox", "--idempotency-key=mine", "--no-wait", "--json") for _ in range(2))
     assert json.loads(first.stdout)["jobId"] == json.loads(second.stdout)["jobId"]
+    assert "named that job before" in second.stderr
+    assert not first.stderr
     other = running.run("generate", "a wolf", "--idempotency-key=mine", "--no-wait", "--json")
     assert other.returncode == 2
     assert json.loads(other.stdout)["error"]["reason"] == "idempotency_key_reused"
@@ -139,6 +141,9 @@ def test_jobs_are_listed_whole_and_no_prompt_steers_the_terminal(running: Up) ->
     (found,) = lines_of_json(running.run("jobs", "ls", "--project=listed", "--json").stdout)
     assert found["jobId"] == job_id
     assert not running.run("jobs", "ls", "--project=other", "--json").stdout
+    shown = running.run("jobs", "get", job_id).stdout
+    assert "None" not in shown
+    assert "True" not in shown
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,7 @@ def test_jobs_are_listed_whole_and_no_prompt_steers_the_terminal(running: Up) ->
         ({"IMAGEJOBS_URL": "http://127.0.0.1:9", "IMAGEJOBS_API_KEY": "any"}, 8, "imagejobs up"),
         ({"IMAGEJOBS_URL": "http://127.0.0.1:9"}, 4, "IMAGEJOBS_API_KEY"),
         ({"IMAGEJOBS_DATA_DIR": "nowhere"}, 8, "imagejobs up"),
+        ({"IMAGEJOBS_URL": "127.0.0.1:3001"}, 78, "http:// is missing"),
         ({"IMAGEJOBS_LOG_LEVEL": "loud"}, 78, "IMAGEJOBS_LOG_LEVEL"),
     ],
 )
@@ -164,7 +170,7 @@ def test_an_unknown_job_is_not_found_and_json_says_so_too(running: Up) -> None:
     done = running.run("jobs", "get", "01a204ca-bc16-790b-bd72-338f7db0f40a", "--json")
     assert done.returncode == 5
     assert json.loads(done.stdout)["error"] == {
-        "message": "There is no such job.",
+        "message": "There is no job 01a204ca-bc16-790b-bd72-338f7db0f40a, or not for this key.",
         "exitCode": 5,
         "status": 404,
         "code": "PERMANENT",
@@ -183,6 +189,7 @@ def test_a12_a_bound_key_works_in_its_project_only_until_it_is_revoked(running: 
     headers = {"authorization": f"Bearer {made['key']}"}
     until(lambda: httpx2.get(f"{running.url}/api/images/jobs", headers=headers).status_code == 401)
     assert running.run("keys", "revoke", "nothing").returncode == 5
+    assert running.run("keys", "create", " ").returncode == 2
 
 
 def test_doctor_finds_nothing_wrong_and_then_what_is(running: Up) -> None:
@@ -191,12 +198,48 @@ def test_doctor_finds_nothing_wrong_and_then_what_is(running: Up) -> None:
     findings = lines_of_json(well.stdout)
     assert {found["subject"] for found in findings} >= {
         *("versions", "settings", "data", "disk", "database", "clock", "schema", "engine"),
-        *("workers", "jobs", "storage", "sketch", "service"),
+        *("workers", "jobs", "storage", "sketch", "default provider", "service", "key"),
     }
     ill = running.run("doctor", DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:9/nothing")
     assert ill.returncode == 1
     assert "fail  database" in ill.stdout
     assert "hidden" not in ill.stdout + ill.stderr
+
+
+def test_doctor_tries_the_key_and_leaves_no_trace(running: Up, somewhere: Place) -> None:
+    refused = running.run("doctor", IMAGEJOBS_API_KEY="wrong")
+    assert refused.returncode == 1
+    assert "does not take IMAGEJOBS_API_KEY" in refused.stdout
+    looked = somewhere.run("doctor", DATABASE_URL=str(running.ready["databaseUrl"]))
+    assert looked.returncode == 0, looked.stdout
+    assert "IMAGEJOBS_DEFAULT_PROVIDER=sketch" in looked.stdout
+    assert not list(somewhere.data_dir.iterdir())
+
+
+def test_a_failed_job_is_retried_and_an_unknown_one_resolved_once(running: Up) -> None:
+    made = running.run("generate", "a fox [unknown]", "--json")
+    job_id = json.loads(made.stdout)["jobId"]
+    assert f"Accepted: {job_id}" in made.stderr
+    resolved = running.run("jobs", "resolve", job_id, "--not-billed")
+    assert resolved.returncode == 0, resolved.stderr
+    assert running.run("jobs", "resolve", job_id, "--billed").returncode == 2
+    assert running.run("jobs", "resolve", job_id).returncode == 2
+    again = running.run("jobs", "retry", job_id)
+    assert again.returncode == 7, again.stderr
+    assert "Queued again" in again.stderr
+    assert states(again.stderr)[0] == "queued"
+    assert states(again.stderr).count("failed") == 1
+    quick = running.run("jobs", "retry", job_id, "--no-wait", "--json")
+    assert json.loads(quick.stdout)["jobId"] == job_id
+    assert running.run("jobs", "retry", "nothing").returncode == 5
+
+
+def test_only_a_failed_job_is_retried(running: Up) -> None:
+    (job_id,) = running.run("generate", "a fox", "--no-wait").stdout.splitlines()
+    assert running.run("jobs", "watch", job_id).returncode == 0
+    refused = running.run("jobs", "retry", job_id)
+    assert refused.returncode == 2
+    assert "completed" in refused.stderr
 
 
 def test_migrate_says_what_it_did_and_twice_is_harmless(somewhere: Place) -> None:

@@ -221,6 +221,7 @@ def test_with_a_database_of_the_operator_it_brings_none_and_makes_a_key_that_is_
     assert process.stdout is not None
     try:
         said = read_banner(process)
+        assert "its files:" not in said
         key = kept.read_text().strip()
         assert key in said
         assert kept.stat().st_mode & 0o777 == 0o600
@@ -248,6 +249,15 @@ def test_a_child_that_cannot_start_ends_it_with_the_reason(running: Up, somewher
     assert refused.returncode == 78
     assert "IMAGEJOBS_PROBES" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_an_unusable_database_is_said_in_one_line(somewhere: Place) -> None:
+    for command in (["up", "--no-open", "--port=0"], ["api", "--port=0"]):
+        refused = somewhere.run(*command, DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:9/nothing")
+        assert refused.returncode == 78
+        assert refused.stderr.count("DATABASE_URL") >= 1
+        assert len(refused.stderr.splitlines()) == 1
+        assert "hidden" not in refused.stderr
 
 
 def test_settings_that_cannot_work_are_all_named_at_once(somewhere: Place) -> None:

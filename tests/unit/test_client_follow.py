@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from imagejobs.client import Backoff, Client, Patience, Unreachable, WaitTimedOut, follow
+from imagejobs.client import Backoff, Client, Patience, Refused, Unreachable, Wait, WaitTimedOut
 from tests.support.scripted_server import Reply, scripted_server
 
 QUICK = Backoff(attempts=1)
@@ -24,7 +24,8 @@ def history(statuses: Sequence[str]) -> Reply:
 def followed(*replies: Reply, job_ids: Sequence[str] = ("one",), **options: Any) -> list[tuple[str, str | None]]:
     with scripted_server(*replies) as script, Client(script.url, "key", backoff=QUICK) as client:
         options.setdefault("patience", PATIENT)
-        return [(job_id, event.status) for job_id, event in follow(client, job_ids, **options)]
+        after = options.pop("after", None)
+        return [(job_id, event.status) for job_id, event in Wait(client, **options).follow(job_ids, after=after)]
 
 
 def test_every_state_is_told_once_and_in_order_however_it_is_cut_up() -> None:
@@ -36,8 +37,11 @@ def test_states_that_passed_between_two_looks_are_not_missed() -> None:
     assert followed(history(STATUSES)) == [("one", status) for status in STATUSES]
 
 
-def test_a_job_is_left_at_its_end_even_if_a_person_retried_it_meanwhile() -> None:
-    assert followed(history(["queued", "failed", "queued"])) == [("one", "queued"), ("one", "failed")]
+def test_a_job_that_a_person_retried_is_followed_to_its_new_end() -> None:
+    retried = ["queued", "failed", "queued"]
+    replies = history(retried), history([*retried, "completed"])
+    assert followed(*replies) == [("one", status) for status in [*retried, "completed"]]
+    assert followed(*replies, after={"one": 2}) == [("one", "queued"), ("one", "completed")]
 
 
 def test_several_jobs_are_followed_until_the_last_has_ended() -> None:
@@ -51,6 +55,28 @@ def test_an_outage_is_waited_through() -> None:
         "one",
         "completed",
     )
+
+
+def test_a_service_that_says_it_is_away_is_waited_for_too_and_that_is_told_once() -> None:
+    told: list[str] = []
+    away = Reply(status=503, document={"reason": "database_unavailable", "detail": "Not now."})
+    assert followed(away, away, history(STATUSES), on_silence=told.append)[-1] == ("one", "completed")
+    assert told == ["Not now."]
+
+
+def test_a_wait_with_a_timeout_outlasts_any_silence_before_it_and_names_the_jobs() -> None:
+    with pytest.raises(Unreachable) as ended:
+        followed(
+            *(Reply(hang_up=True), Reply(hang_up=True), Reply(hang_up=True)),
+            timeout_seconds=0.1,
+            patience=Patience(shortest_seconds=0.001, longest_seconds=0.01, silence_seconds=0.0),
+        )
+    assert ended.value.open_ids == ("one",)
+
+
+def test_a_refusal_ends_the_wait() -> None:
+    with pytest.raises(Refused):
+        followed(history(["queued"]), Reply(status=401, document={}))
 
 
 def test_a_service_that_stays_silent_is_given_up() -> None:

@@ -114,6 +114,23 @@ def test_a_job_is_read_and_what_a_newer_service_adds_is_kept() -> None:
     assert job.raw["ofTheFuture"] == 1
 
 
+def test_retry_and_resolve_send_what_they_say() -> None:
+    retried = Reply(status=202, document={"jobId": "one", "status": "queued", "isPaidAlready": True, "estimated": 0})
+    with asking(retried, Reply(document={"jobId": "one", "posted": 0.04})) as (client, script):
+        assert client.retry("one").is_paid_already
+        assert client.resolve("one", billed=True).posted == 0.04
+    assert [(asked.target, asked.body) for asked in script.asked] == [
+        ("/api/images/jobs/one/retry", None),
+        ("/api/images/jobs/one/resolve", {"billed": True}),
+    ]
+
+
+def test_what_is_not_found_is_named() -> None:
+    nothing = Reply(status=404, document={"reason": "not_found", "detail": "There is no such job."})
+    with asking(nothing) as (client, _), pytest.raises(Refused, match="no job one"):
+        client.retry("one")
+
+
 def test_a_page_is_asked_for_by_what_is_wanted_only() -> None:
     with asking(Reply(document={"jobs": [JOB], "nextCursor": "next"})) as (client, script):
         page = client.jobs(JobQuery(project_id="a b", limit=2))
