@@ -52,6 +52,12 @@ bench: setup ## Measure what is claimed; a figure out of bounds fails
 bench-smoke: setup ## The same, short, to see that it runs; figures are not judged
 	@scripts/bench --smoke
 
+SECONDS_OF_SOAK ?= 1800
+.PHONY: soak
+soak: setup ## Load, with everything killed again and again: make soak SECONDS_OF_SOAK=180
+	@scripts/install-test-tools
+	@PYTHONPATH=. $(VENV)/python -m bench.soak $(SECONDS_OF_SOAK)
+
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew
 	@scripts/lock
