@@ -1,8 +1,8 @@
 """Soak: load on real processes while workers, API and database are killed again and again; a report at the end.
 
 A provider with a bill of its own and a fault in every fifth answer; workers killed every 10 to 30 s, PostgreSQL stopped at
-once every 5 to 40 s, the API every 20 to 60 s. At the end everything is left to finish. Then every accepted job must be final,
-every invariant hold, and the whole bill be in the books; memory, descriptors and connections must not have grown.
+once every 5 to 40 s, the API every 20 to 60 s. At the end everything is left to finish. Then every accepted job must be
+final, every invariant hold, and the whole bill be in the books; memory, descriptors and connections must not have grown.
 """
 
 import asyncio
