@@ -29,10 +29,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a service of ours is ended then too
     prompt = os.environ["DEMO_PROMPT"]
     OUTPUT.mkdir(exist_ok=True)
+    before = set(OUTPUT.iterdir()) | {LOG}
     with service() as how_to_open:
         say(f"\n$ imagejobs generate {shlex.quote(prompt)} -o {OUTPUT}")
         code = subprocess.call([IMAGEJOBS, "generate", "-o", OUTPUT, "--", prompt])
     if code == 0:
+        for saved in sorted(set(OUTPUT.iterdir()) - before):
+            say(f"\nSaved as {saved.absolute()}")
         say(f"\nThe file stays. The address opens in a browser while the service runs{how_to_open}.")
     return code
 
@@ -44,10 +47,11 @@ def service() -> Iterator[str]:
     running = Home(settings.data_dir).running()
     url = settings.url or (running.url if running else None)
     if url is not None:
-        say(f"Using the service at {url}.")
+        where = f", data directory {Home(settings.data_dir).path}" if running and url.rstrip("/") == running.url else ""
+        say(f"Using the service at {url}{where}.")
         yield ""
         return
-    say("Starting the service: PostgreSQL, API and a worker …")
+    say(f"Starting the service: PostgreSQL, API and a worker; data directory {Home(settings.data_dir).path} …")
     began = time.monotonic()
     started, how_to_open = start(), "; it was stopped again, and `make up` starts it for good"
     if started is None and "is taken" in LOG.read_text():

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from PIL import Image
 
+from tests.support.scripted_server import Reply, scripted_server
 from tests.support.up import Place, Up, end, place, until, up
 
 pytestmark = pytest.mark.timeout(120)
@@ -108,6 +109,18 @@ def test_what_waits_no_longer_is_found_again(running: Up, tmp_path: Path) -> Non
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_service_that_stays_away_is_given_up_at_the_timeout_and_the_job_is_named(somewhere: Place) -> None:
+    accepted = Reply(status=202, document={"jobId": "one", "status": "queued"})
+    with scripted_server(accepted, Reply(hang_up=True)) as script:
+        settings = {"IMAGEJOBS_URL": script.url, "IMAGEJOBS_API_KEY": "any"}
+        done = somewhere.run("generate", "a fox", "--timeout=1.5", "--json", **settings)
+    assert done.returncode == 8, done.stderr
+    assert "Accepted: one" in done.stderr
+    assert done.stderr.count("waiting for the service") == 1
+    assert "The job goes on; come back with: imagejobs jobs watch one" in done.stderr
+    assert json.loads(done.stdout)["error"]["openJobs"] == ["one"]
+
+
 def test_a7_the_same_key_finds_the_same_job(running: Up) -> None:
     first, second = (running.run("generate", "a fox", "--idempotency-key=mine", "--no-wait", "--json") for _ in range(2))
     assert json.loads(first.stdout)["jobId"] == json.loads(second.stdout)["jobId"]
@@ -153,7 +166,7 @@ def test_jobs_are_listed_whole_and_no_prompt_steers_the_terminal(running: Up) ->
         ({"IMAGEJOBS_URL": "http://127.0.0.1:9", "IMAGEJOBS_API_KEY": "any"}, 8, "imagejobs up"),
         ({"IMAGEJOBS_URL": "http://127.0.0.1:9"}, 4, "IMAGEJOBS_API_KEY"),
         ({"IMAGEJOBS_DATA_DIR": "nowhere"}, 8, "imagejobs up"),
-        ({"IMAGEJOBS_URL": "127.0.0.1:3001"}, 78, "http:// is missing"),
+        ({"IMAGEJOBS_URL": "127.0.0.1:3001"}, 78, "http://"),
         ({"IMAGEJOBS_LOG_LEVEL": "loud"}, 78, "IMAGEJOBS_LOG_LEVEL"),
     ],
 )

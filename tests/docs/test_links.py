@@ -15,7 +15,7 @@ CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 FUNCTION = re.compile(r"`((?:app|db|domain|engine|errors|imaging|embedded|ports|web|worker|bootstrap)(?:\.(?!py`)\w+)+)`")
 MODULE = re.compile(r"`((?:app|db|domain|engine|imaging|embedded|web|providers|storage|cli|tests|scripts|docs)/[\w./-]*)`")
-COMMAND = re.compile(r"(?:^    |`)imagejobs ([a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
+COMMAND = re.compile(r"(?:^    |`)imagejobs ([a-z][a-z-]*)(?: ([a-z]+))?", re.MULTILINE)
 
 
 def name_of(page: Path) -> str:

@@ -33,7 +33,7 @@ async def test_b_caps_are_set_listed_and_lifted(world: World, tmp_path: Path) ->
     await imagejobs(world, "budgets", "set", "0.5", "--per", "month", "--project", "film", data_dir=tmp_path)
     code, said = await imagejobs(world, "budgets", "ls", "--json", data_dir=tmp_path)
     assert code == 0
-    assert [(row["scope"], row["cap_micros"]) for row in map(json.loads, said.splitlines())] == [
+    assert [(row["scope"], row["capMicros"]) for row in map(json.loads, said.splitlines())] == [
         ("instance", 5_000_000),
         ("project", 500_000),
     ]

@@ -132,7 +132,7 @@ def test_libraries_are_heard_from_warnings_up_and_announcements_always(monkeypat
         configure_logging(load_settings(log_level="error", log_format="json"), stream)
         logging.getLogger("imagejobs.process").info("it listens")
         logging.getLogger("imagejobs.app").warning("not now")
-        logging.getLogger("pgqueuer").info("noise")
+        logging.getLogger("pgqueuer").error("noise")
         logging.getLogger().setLevel(level)
         logging.captureWarnings(capture=False)
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["it listens"]

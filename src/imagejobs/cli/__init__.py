@@ -3,7 +3,7 @@
 main          the commands, each imported when it is called; lazy does that
 up            everything in one go; supervisor and lifeline keep the processes, banner says what runs
 service       api, worker, migrate
-generate      pictures from a prompt; jobs lists and watches; waiting and progress are theirs
+generate      pictures from a prompt; jobs lists, watches, retries, resolves; waiting, progress and advice are theirs
 keys, doctor  on the database itself
 home          the files of a data directory; remote and local find a service or a database from there
 exits         exit codes, and which error ends how; logs is what the processes write to stderr

@@ -18,13 +18,14 @@ _SAMPLE = "a red fox in snow"
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What runs. `version` is that of the embedded PostgreSQL, None where the operator brought a database."""
+    """What runs. `version` and `files` are the embedded PostgreSQL's, None where the operator brought a database."""
 
     settings: Settings
     url: str
     admin_key: str
     home: Home
     version: str | None
+    files: Path | None
 
     def document(self) -> dict[str, Any]:
         """The line of `up --json`."""
@@ -65,7 +66,7 @@ def banner(ready: Ready, seconds: float) -> str:
 
 def _database(ready: Ready) -> str:
     if ready.version is not None:
-        return f"PostgreSQL {ready.version}, embedded, because DATABASE_URL is not set"
+        return f"PostgreSQL {ready.version}, embedded, because DATABASE_URL is not set; its files: {ready.files}"
     address = urlsplit(ready.settings.database_url or "")
     return (
         f"{address.hostname or 'local socket'}{f':{address.port}' if address.port else ''}{address.path}, from DATABASE_URL"

@@ -2,15 +2,15 @@
 
 import sys
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from imagejobs.app.budgets import list_budgets, remove_cap, set_cap
-from imagejobs.cli.console import command_app, dollars_of, print_json, print_table
+from imagejobs.cli.console import command_app, dollars_of, instant_of, print_json, print_table
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.local import use_database
-from imagejobs.db.budgets import BudgetPeriod, BudgetScope
+from imagejobs.db.budgets import Budget, BudgetPeriod, BudgetScope
 from imagejobs.domain.money import MICROS
 from imagejobs.errors import NotFound
 
@@ -59,6 +59,7 @@ def remove_budget(per: Period = BudgetPeriod.DAY, project: Project = None, key: 
     except NotFound as error:
         print(f"imagejobs: {error.detail}", file=sys.stderr)
         raise typer.Exit(ExitCode.NOT_FOUND) from error
+    print(f"No cap per {per.value} any more for the {scope.value} {scope_id}".rstrip() + ".")
 
 
 @app.command("ls")
@@ -72,12 +73,26 @@ def list_all(as_json: AsJson = False) -> None:
     found = use_database(list_budgets)
     if as_json:
         for budget in found:
-            print_json(vars(budget))
+            print_json(_document(budget))
         return
     header = ("scope", "of", "per", "cap", "posted", "reserved", "unknown", "left")
     amounts = [(b.cap_micros, b.posted_micros, b.reserved_micros, b.unknown_micros, b.left_micros) for b in found]
     names = [(b.scope.value, b.scope_id or "all", b.period.value) for b in found]
     print_table(header, [(*name, *map(dollars_of, amount)) for name, amount in zip(names, amounts, strict=True)])
+
+
+def _document(budget: Budget) -> dict[str, Any]:
+    return {
+        "scope": budget.scope.value,
+        "scopeId": budget.scope_id or None,
+        "period": budget.period.value,
+        "capMicros": int(budget.cap_micros),
+        "postedMicros": int(budget.posted_micros),
+        "reservedMicros": int(budget.reserved_micros),
+        "unknownMicros": int(budget.unknown_micros),
+        "leftMicros": int(budget.left_micros),
+        "startsAt": instant_of(budget.starts_at),
+    }
 
 
 def _scope(project: str | None, key: str | None) -> tuple[BudgetScope, str]:

@@ -1,7 +1,9 @@
 """What `doctor` looks at. Every check answers with findings; none of them stops the others."""
 
+import os
 import platform
 import shutil
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,14 +14,18 @@ from imagejobs import __version__
 from imagejobs.bootstrap import load_providers, make_storage
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
-from imagejobs.cli.local import opened, with_database
+from imagejobs.cli.local import located, opened
 from imagejobs.cli.readiness import READY, readiness
+from imagejobs.client import Backoff, Client, ClientError, JobQuery, Refused
 from imagejobs.errors import ConfigurationError, ImageJobsError
 from imagejobs.settings import Settings, load_settings
 
 _LITTLE_BYTES = 1_000_000_000
 _TOO_LITTLE_BYTES = 100_000_000
 _CLOCK_SECONDS = 2.0
+_UNAUTHENTICATED = 401
+_FORBIDDEN = 403
+_SKETCH = "sketch"
 _CORRECT = "Correct it in the environment or in .env."
 
 
@@ -76,8 +82,8 @@ async def _data_directory(settings: Settings) -> AsyncIterator[Finding]:
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     if existing != path:
         yield _ok("data", f"{path} is not there yet; `imagejobs up` makes it")
-    elif path.stat().st_mode & 0o077:
-        yield _warn("data", f"{path} is open to other users", f"chmod 700 {path}")
+    elif path.stat().st_mode & stat.S_IWOTH:
+        yield _warn("data", f"every user may write to {path}", f"chmod o-w {path}")
     else:
         yield _ok("data", str(path))
     yield _disk(existing)
@@ -98,15 +104,15 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         yield _warn("database", "none yet: DATABASE_URL is not set", "Run `imagejobs up`, which brings its own; or set it.")
         return
     try:
-        with with_database(settings) as located:
-            state = await _read_state(located)
+        with located(settings) as found:
+            state = await _read_state(found.settings)
     except ConfigurationError as error:
         for problem in error.problems:
             yield _fail("database", problem)
     except ImageJobsError as error:
         yield _fail("database", error.detail)
     else:
-        for finding in _judged(settings, state):
+        for finding in _judged(state, found.files):
             yield finding
 
 
@@ -115,8 +121,8 @@ async def _read_state(settings: Settings) -> DatabaseState:
         return await database_state(connection)
 
 
-def _judged(settings: Settings, state: DatabaseState) -> list[Finding]:
-    where = "embedded" if settings.database_url is None else "from DATABASE_URL"
+def _judged(state: DatabaseState, files: Path | None) -> list[Finding]:
+    where = "from DATABASE_URL" if files is None else f"embedded, its files in {files}"
     findings = [_ok("database", f"PostgreSQL {state.version}, {where}, fsync {state.fsync}")]
     if abs(state.clock_ahead_seconds) > _CLOCK_SECONDS:
         advice = "Let both machines keep time by NTP; deadlines and waits go by the database's clock."
@@ -153,12 +159,24 @@ def _work(state: DatabaseState) -> list[Finding]:
 
 
 async def _storage(settings: Settings) -> AsyncIterator[Finding]:
+    path = Home(settings.data_dir).path / "files"
+    if not path.exists():
+        yield _unmade_storage(path)
+        return
     storage = make_storage(settings)
     try:
         health = await storage.check()
     finally:
         await storage.close()
     yield _ok("storage", f"{storage.name}: {health.detail}") if health.ok else _fail("storage", health.detail)
+
+
+def _unmade_storage(path: Path) -> Finding:
+    """The folder is left to the first picture: looking must not make it."""
+    existing = next(parent for parent in path.parents if parent.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return _ok("storage", f"{path} is not there yet; the first picture makes it")
+    return _fail("storage", f"{path} is not there, and cannot be made in {existing}", "Give this user access to it.")
 
 
 async def _providers(settings: Settings) -> AsyncIterator[Finding]:
@@ -174,21 +192,64 @@ async def _providers(settings: Settings) -> AsyncIterator[Finding]:
             await provider.close()
         advice = "Jobs for it will fail until this is put right."
         yield _ok(provider.name, health.detail) if health.ok else _fail(provider.name, health.detail, advice)
-    if settings.default_provider is not None and settings.default_provider not in providers:
-        known = ", ".join(providers) or "none"
-        yield _fail("providers", f"IMAGEJOBS_DEFAULT_PROVIDER is {settings.default_provider}, there is {known}")
+    yield _default_provider(settings, list(providers))
+
+
+def _default_provider(settings: Settings, names: list[str]) -> Finding:
+    """Who gets the jobs that name no model."""
+    subject, chosen = "default provider", settings.default_provider
+    known = ", ".join(names) or "none"
+    if chosen is not None:
+        if chosen in names:
+            return _ok(subject, f"{chosen}, from IMAGEJOBS_DEFAULT_PROVIDER")
+        return _fail(subject, f"IMAGEJOBS_DEFAULT_PROVIDER is {chosen}, there is {known}", _CORRECT)
+    paid = [name for name in names if name != _SKETCH]
+    if len(paid) == 1:
+        return _ok(subject, f"{paid[0]}, the only one that costs money")
+    if paid:
+        choice = " or ".join(f"IMAGEJOBS_DEFAULT_PROVIDER={name}" for name in paid)
+        return _warn(subject, f"none chosen among {known}: jobs without a model will fail", f"Set {choice}.")
+    if settings.database_url is None or Home(settings.data_dir).running() is not None:
+        return _ok(subject, f"{_SKETCH}, which `imagejobs up` chooses where no paid one is configured")
+    return _warn(
+        subject,
+        "none chosen: under `imagejobs api` and `imagejobs worker`, jobs without a model will fail",
+        f"Set IMAGEJOBS_DEFAULT_PROVIDER={_SKETCH}, which is free, or configure a paid one; `imagejobs up` does so.",
+    )
 
 
 async def _service(settings: Settings) -> AsyncIterator[Finding]:
-    running = Home(settings.data_dir).running()
+    home = Home(settings.data_dir)
+    running = home.running()
     url = settings.url or (running.url if running else None)
     if url is None:
         yield _warn("service", "no `imagejobs up` uses this data directory", "Run it, or set IMAGEJOBS_URL.")
         return
     status = readiness(url)
+    if status is None:
+        yield _fail("service", f"{url} does not answer", "Is it running, and is the address right?")
+        return
     if status == READY:
         yield _ok("service", f"{url} is ready")
-    elif status is None:
-        yield _fail("service", f"{url} does not answer", "Is it running, and is the address right?")
     else:
         yield _fail("service", f"{url}/readyz answers {status}", "Its log says why; mostly its database is away.")
+    is_local = running is not None and url.rstrip("/") == running.url
+    yield _key(url, settings.api_key, home.read_admin_key(mend=False) if is_local else None)
+
+
+def _key(url: str, chosen: str | None, kept: str | None) -> Finding:
+    """Whether the service takes the key that the commands send: the chosen one, else the kept one."""
+    key, source = (chosen, "IMAGEJOBS_API_KEY") if chosen is not None else (kept, "the admin key of the data directory")
+    if key is None:
+        return _warn("key", f"none for {url} is known", "Set IMAGEJOBS_API_KEY; `imagejobs keys create` makes one.")
+    try:
+        with Client(url, key, backoff=Backoff(attempts=1)) as client:
+            client.jobs(JobQuery(limit=1))
+    except Refused as refusal:
+        if refusal.status not in (_UNAUTHENTICATED, _FORBIDDEN):
+            return _warn("key", f"could not be tried: {refusal}", "Run `imagejobs doctor` again in a while.")
+        advice = "Set another one; `imagejobs keys ls` lists the good ones, `imagejobs keys create` makes one."
+        return _fail("key", f"{url} does not take {source}: {refusal}", advice)
+    except ClientError as error:
+        return _warn("key", f"could not be tried: {error}", "Is IMAGEJOBS_URL the address of an imagejobs service?")
+    return _ok("key", f"{url} takes {source}")

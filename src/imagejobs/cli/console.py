@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -33,6 +34,16 @@ def printable(value: object) -> str:
 def dollars_of(micros: int) -> str:
     """The amount in dollars, to a hundredth of a cent."""
     return f"{micros / 1_000_000:.4f}"
+
+
+def credits_of(amount: float | None) -> str:
+    """The amount in credits, as exact as dollars are told."""
+    return "unknown" if amount is None else f"{amount:.4f} credits"
+
+
+def instant_of(at: datetime) -> str:
+    """The second in UTC, and that it is."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def print_json(document: object) -> None:

@@ -19,7 +19,9 @@ def doctor(
     """Check everything that the service needs here, and say what to do about what is wrong.
 
     It looks at the settings, the data directory, the database and its schema, the engine's tables, the storage, each
-    provider (free of charge), and the running service. Nothing is changed. The exit code is 1 if a check failed.
+    provider (free of charge), the running service and your key to it. Nothing is made or changed that stays: a small file
+    is written where pictures are kept and removed again, and an embedded database that is stopped runs for a moment. The
+    exit code is 1 if a check failed.
 
     ```
     imagejobs doctor
@@ -37,5 +39,5 @@ def doctor(
 
 
 def _line(finding: Finding) -> str:
-    advice = f"\n{'':<18}→ {printable(finding.advice)}" if finding.advice else ""
-    return f"{finding.level.value:<5} {finding.subject:<11} {printable(finding.detail)}{advice}"
+    advice = f"\n{'':<23}→ {printable(finding.advice)}" if finding.advice else ""
+    return f"{finding.level.value:<5} {finding.subject:<16} {printable(finding.detail)}{advice}"

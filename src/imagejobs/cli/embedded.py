@@ -34,6 +34,11 @@ class EmbeddedDatabase:
     def version(self) -> str:
         return self._server.version
 
+    @property
+    def files(self) -> Path:
+        """Where the database files lie."""
+        return self._server.files
+
     async def keep(self, stop: asyncio.Event, on_moved: Callable[[], None]) -> None:
         """Until `stop`, start the server again when it is gone; `on_moved` is called where it has a new address then."""
         while not stop.is_set():

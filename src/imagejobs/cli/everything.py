@@ -100,6 +100,7 @@ async def _prepare(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
         admin_key=key,
         home=site.home,
         version=embedded.version if embedded else None,
+        files=embedded.files if embedded else None,
     )
 
 

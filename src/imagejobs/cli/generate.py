@@ -40,7 +40,8 @@ def generate(
     """Make a picture: the job, how it moves, and in the end its public address, its file and its cost.
 
     The service is the one that IMAGEJOBS_URL and IMAGEJOBS_API_KEY name, else the `up` that runs here. Addresses and files
-    go to stdout, all else to stderr. Ctrl-C leaves the job running and says how to come back to it.
+    go to stdout, all else to stderr. A service that goes away meanwhile is waited for: until --timeout, else five minutes.
+    Ctrl-C leaves the job running and says how to come back to it.
 
     ```
     imagejobs generate "a red fox in snow" -o pictures
@@ -53,6 +54,10 @@ def generate(
     with connected(as_json=as_json) as client:
         submission = client.generate(request, idempotency_key=key)
         job_ids = [job.id for job in submission.jobs]
+        if submission.is_replay:
+            print(f"This idempotency key named that job before: {' '.join(job_ids)}", file=sys.stderr)
+        elif wait:
+            print(f"Accepted: {' '.join(job_ids)}", file=sys.stderr)
         if wait:
             wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         elif as_json:

@@ -69,10 +69,10 @@ class Home:
                 return self._announced()
         return None
 
-    def read_admin_key(self) -> str | None:
-        """The kept key; the file is closed to others again where it stood open."""
+    def read_admin_key(self, *, mend: bool = True) -> str | None:
+        """The kept key; where the file stood open to others, `mend` closes it again."""
         try:
-            if self.admin_key_path.stat().st_mode & 0o077:
+            if mend and self.admin_key_path.stat().st_mode & 0o077:
                 self.admin_key_path.chmod(_PRIVATE)
             return self.admin_key_path.read_text().strip() or None
         except FileNotFoundError:

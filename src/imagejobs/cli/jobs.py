@@ -1,21 +1,24 @@
-"""`imagejobs jobs`: list, show, watch."""
+"""`imagejobs jobs`: list, show, watch, retry, resolve."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from imagejobs.cli.console import command_app, print_json, print_table, printable
+from imagejobs.cli.console import command_app, credits_of, instant_of, print_json, print_table, printable
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
-from imagejobs.client import Client, Job, JobQuery
+from imagejobs.client import Client, Job, JobQuery, Retried
 
-app = command_app(no_args_is_help=True, help="List, show and watch jobs.")
+app = command_app(no_args_is_help=True, help="List, show, watch, retry and resolve jobs.")
 
 _PAGE = 100
 _LONGEST_PROMPT = 60
+
+JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
 
 
 @app.command("ls")
@@ -43,13 +46,15 @@ def list_jobs(
     if as_json:
         for job in jobs:
             print_json(job.raw)
+    elif not jobs:
+        print("No jobs yet." if query == JobQuery(limit=query.limit) else "No such jobs.", file=sys.stderr)
     else:
         _print_table(jobs)
 
 
 @app.command("get")
 def get_job(
-    job_id: Annotated[str, typer.Argument(help="The job's id.", show_default=False)],
+    job_id: JobId,
     as_json: Annotated[bool, typer.Option("--json", help="Print the job as the API gives it.")] = False,
 ) -> None:
     """Show one job, whatever became of it.
@@ -66,7 +71,7 @@ def get_job(
         print_json(job.raw)
         return
     for name, value in _flat(job):
-        print(f"{name:<24} {printable(value)}")
+        print(f"{name:<24} {printable(_shown(name, value))}")
 
 
 @app.command("watch")
@@ -90,6 +95,73 @@ def watch_jobs(
         wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
 
 
+@app.command("retry")
+def retry_job(
+    job_id: JobId,
+    *,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")] = True,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Queue a failed job again under its id, and wait for it as `generate` does.
+
+    Where the picture is paid for and only has to be stored, it is free; otherwise it is bought, within the budgets. The exit
+    code is 2 if the job has not failed, and 6 if a budget leaves no room.
+
+    ```
+    imagejobs jobs retry 01a204ca-bc16-790b-bd72-338f7db0f40a -o pictures
+    ```
+    """
+    with connected(as_json=as_json) as client:
+        seen = max((event.seq for event in client.events(job_id)), default=0)
+        retried = client.retry(job_id)
+        print(_retried(retried), file=sys.stderr)
+        if wait:
+            after = {job_id: seen}
+            wait_and_report(client, [job_id], timeout_seconds=timeout, directory=output, as_json=as_json, after=after)
+        elif as_json:
+            print_json(retried.raw)
+        else:
+            print(retried.job_id)
+
+
+@app.command("resolve")
+def resolve_job(
+    job_id: JobId,
+    billed: Annotated[
+        bool, typer.Option("--billed/--not-billed", help="Whether the provider charged for it.", show_default=False)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Say whether a job whose outcome is unknown was billed, as the provider's usage page shows.
+
+    Its unknown spend is posted, or released. The job itself stays failed; `retry` runs it again. The exit code is 2 if
+    nothing about its cost is unknown.
+
+    ```
+    imagejobs jobs resolve 01a204ca-bc16-790b-bd72-338f7db0f40a --not-billed
+    ```
+    """
+    with connected(as_json=as_json) as client:
+        resolved = client.resolve(job_id, billed=billed)
+    if as_json:
+        print_json(resolved.raw)
+        return
+    print(f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged.")
+
+
+def _retried(retried: Retried) -> str:
+    price = "free: the picture is paid for and only has to be stored"
+    if not retried.is_paid_already:
+        price = (
+            f"expected to cost {credits_of(retried.estimated)}" if retried.estimated is not None else "its cost is unknown"
+        )
+    return f"Queued again: {retried.job_id}, {price}."
+
+
 def _pages(client: Client, query: JobQuery, limit: int) -> Iterator[Job]:
     while limit > 0:
         page = client.jobs(query)
@@ -105,7 +177,7 @@ def _print_table(jobs: list[Job]) -> None:
     for job in jobs:
         status = job.status if job.failure is None else f"{job.status}: {job.failure.reason}"
         cost = "" if job.actual_cost is None else f"{job.actual_cost:.4f}"
-        made = f"{job.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        made = instant_of(job.created_at)
         rows.append((job.id, status, made, job.job_type, cost, _one_line(job.prompt)))
     print_table(("job", "status", "made", "type", "cost", "prompt"), rows)
 
@@ -121,3 +193,16 @@ def _flat(job: Job) -> Iterator[tuple[str, object]]:
             yield from ((f"{name}.{inner}", content) for inner, content in value.items())
         elif value not in (None, []):
             yield name, value
+
+
+def _shown(name: str, value: Any) -> object:  # noqa: ANN401 - whatever JSON holds
+    """A value as a person reads it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name.startswith("cost."):
+            return f"{value:.4f}"
+        case _:
+            return value

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
-from imagejobs.cli.console import command_app, print_json, print_table
+from imagejobs.cli.console import command_app, instant_of, print_json, print_table
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.local import use_database
 from imagejobs.db.access import ApiKey
@@ -46,6 +46,8 @@ def create(
     imagejobs keys create partner --project film --project trailer --days 90
     ```
     """
+    if not name.strip():
+        raise typer.BadParameter("a key needs a name, to be told from others", param_hint="NAME")
     granted = sorted({*(scopes or DEFAULT_SCOPES), *({Scope.ADMIN} if admin else ())})
     bound = sorted(projects or ())
 
@@ -59,6 +61,7 @@ def create(
         return
     print(text)
     print("Keep it: it is not shown again. Send it as `Authorization: Bearer …`.", file=sys.stderr)
+    print(f"Its id is {key.id}; revoke it with: imagejobs keys revoke {key.id}", file=sys.stderr)
 
 
 @app.command("ls")
@@ -122,7 +125,7 @@ def _document(key: ApiKey) -> dict[str, Any]:
         "state": "revoked" if key.revoked_at else "expired" if is_over else "good",
         "scopes": sorted(key.scopes),
         "projects": sorted(key.project_ids) if key.is_bound else None,
-        "createdAt": key.created_at.isoformat(),
-        "expiresAt": key.expires_at and key.expires_at.isoformat(),
-        "lastUsedAt": key.last_used_at and key.last_used_at.isoformat(timespec="minutes"),
+        "createdAt": instant_of(key.created_at),
+        "expiresAt": key.expires_at and instant_of(key.expires_at),
+        "lastUsedAt": key.last_used_at and instant_of(key.last_used_at),
     }

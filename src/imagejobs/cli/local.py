@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from imagejobs.bootstrap import Role, open_database
@@ -16,11 +18,26 @@ from imagejobs.settings import Settings, load_settings
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Settings that name a database; `files` are those of an embedded one."""
+
+    settings: Settings
+    files: Path | None
+
+
 @contextmanager
 def with_database(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
     """Settings that name a database. An embedded one is started or joined, and released when the block ends."""
+    with located(settings, create=create) as found:
+        yield found.settings
+
+
+@contextmanager
+def located(settings: Settings, *, create: bool = False) -> Iterator[Located]:
+    """The same, and where the files of an embedded one lie."""
     if settings.database_url is not None:
-        yield settings
+        yield Located(settings=settings, files=None)
         return
     refuse_lone_direct_url(settings)
     home = Home(settings.data_dir)
@@ -29,7 +46,7 @@ def with_database(settings: Settings, *, create: bool = False) -> Iterator[Setti
         raise ConfigurationError([f"{problem} Or set DATABASE_URL, or IMAGEJOBS_DATA_DIR."])
     server = start(home.path)
     try:
-        yield settings.model_copy(update={"database_url": server.dsn})
+        yield Located(settings=settings.model_copy(update={"database_url": server.dsn}), files=server.files)
     finally:
         server.release()
 

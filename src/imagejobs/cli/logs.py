@@ -12,7 +12,8 @@ from imagejobs.cli.console import printable
 from imagejobs.settings import Settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_QUIET = ("pgqueuer", "asyncio", "httpx2", "httpcore2", "PIL", "uvicorn")
+_SILENT = ("pgqueuer",)  # a traceback for each look while the database is away; our engine says it once, in a line
+_QUIET = ("asyncio", "httpx2", "httpcore2", "PIL", "uvicorn")
 _ANNOUNCEMENTS = "imagejobs.process"
 _SECRETS = (
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*:)[^@\s]+@"), r"\1***@"),
@@ -28,6 +29,8 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger(_ANNOUNCEMENTS).setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.captureWarnings(capture=True)
@@ -58,7 +61,7 @@ class TextFormatter(logging.Formatter):
     """Time, level, event, then `name=value`; control characters are escaped, so that no value can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        words = [f"{_instant(record).astimezone():%H:%M:%S}", f"{record.levelname:<7}", printable(record.getMessage())]
+        words = [f"{_instant(record):%H:%M:%SZ}", f"{record.levelname:<7}", printable(record.getMessage())]
         words += [f"{name}={printable(value)}" for name, value in _extras(record).items()]
         lines = ["  ".join(words)]
         if record.exc_info:

@@ -23,7 +23,7 @@ class _Commands(LazyGroup):
         "worker": Entry(module="imagejobs.cli.worker", panel=_SERVE, summary="Run one worker alone."),
         "migrate": Entry(module="imagejobs.cli.migrate", panel=_SERVE, summary="Bring the database to this version."),
         "generate": Entry(module="imagejobs.cli.generate", panel=_USE, summary="Make a picture from a prompt."),
-        "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show and watch jobs."),
+        "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show, watch, retry and resolve jobs."),
         "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
         "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
         "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
@@ -71,6 +71,6 @@ def run() -> None:
     try:
         app(prog_name="imagejobs")
     except ConfigurationError as error:
-        for problem in error.problems:
-            print(f"imagejobs: {problem}", file=sys.stderr)
+        for problem in dict.fromkeys(error.problems):
+            print(f"imagejobs: {problem.strip()}", file=sys.stderr)
         sys.exit(ExitCode.CONFIGURATION)

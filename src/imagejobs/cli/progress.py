@@ -49,6 +49,10 @@ class Progress:
             if not self._open:
                 self._status.stop()
 
+    def tell_silence(self, why: str) -> None:
+        """One line: the service is away, and is waited for."""
+        self._console.print(f"[yellow]{escape(printable(why))} The job goes on; waiting for the service …[/]")
+
     def _now(self, what: str) -> str:
         several = len(self._numbers) > 1
         return f"{len(self._open)} of {len(self._numbers)} still to come …" if several else f"{what} …"

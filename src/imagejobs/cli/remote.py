@@ -85,15 +85,13 @@ def _document(error: ClientError, code: ExitCode) -> dict[str, Any]:
     document: dict[str, Any] = {"message": str(error), "exitCode": int(code)}
     if isinstance(error, Refused):
         document |= {"status": error.status, "code": error.code, "reason": error.reason}
-    if isinstance(error, WaitTimedOut):
+    if isinstance(error, WaitTimedOut | Unreachable) and error.open_ids:
         document["openJobs"] = list(error.open_ids)
     return document
 
 
 def _next_step(error: ClientError) -> str:
     match error:
-        case WaitTimedOut(open_ids=open_ids):
-            return f" Come back to it: imagejobs jobs watch {' '.join(open_ids)}"
         case Unreachable():
             return " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault."
         case _:

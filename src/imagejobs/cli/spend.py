@@ -1,13 +1,14 @@
 """`imagejobs spend`: what was spent."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from imagejobs.app.budgets import list_spend
 from imagejobs.cli.console import command_app, dollars_of, print_json, print_table
 from imagejobs.cli.local import use_database
+from imagejobs.db.budgets import Spend
 
 app = command_app()
 
@@ -29,7 +30,7 @@ def spend(
     found = use_database(lambda database: list_spend(database, days, project))
     if as_json:
         for row in found:
-            print_json(vars(row))
+            print_json(_document(row))
         return
     header = ("project", "provider", "model", "jobs", "posted", "of it overrun", "unknown", "reserved")
     rows = [
@@ -42,3 +43,16 @@ def spend(
     print_table(header, rows)
     total = sum(row.posted_micros for row in found)
     print(f"In all {dollars_of(total)} dollars in {days} days.", file=sys.stderr)
+
+
+def _document(row: Spend) -> dict[str, Any]:
+    return {
+        "projectId": row.project_id,
+        "provider": row.provider,
+        "model": row.model,
+        "jobs": int(row.jobs),
+        "postedMicros": int(row.posted_micros),
+        "overrunMicros": int(row.overrun_micros),
+        "unknownMicros": int(row.unknown_micros),
+        "reservedMicros": int(row.reserved_micros),
+    }

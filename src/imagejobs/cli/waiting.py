@@ -2,42 +2,61 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from imagejobs.cli.console import print_json, printable
+from imagejobs.cli.advice import next_step
+from imagejobs.cli.console import credits_of, print_json, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.progress import Progress
 from imagejobs.cli.remote import code_of_job
-from imagejobs.client import Client, Failure, Job, follow
+from imagejobs.client import Client, ClientError, Failure, Job, Refused, Wait
 
 _NAME_LENGTH = 40
+_NOT_FOUND = 404
 _GRAVEST_FIRST = (ExitCode.OUTCOME_UNKNOWN, ExitCode.CAP_REACHED, ExitCode.JOB_FAILED)
 
 
 def wait_and_report(
-    client: Client, job_ids: Sequence[str], *, timeout_seconds: float | None, directory: Path | None, as_json: bool
+    client: Client,
+    job_ids: Sequence[str],
+    *,
+    timeout_seconds: float | None,
+    directory: Path | None,
+    as_json: bool,
+    after: Mapping[str, int] | None = None,
 ) -> None:
     """Show how the jobs move, then save and print their pictures; ends the command where one of them failed.
 
-    Ctrl-C and a timeout leave the jobs running, and say how to come back to them.
+    `after` is the last event of each job that is not shown any more. A service that goes away is waited for. Ctrl-C, a
+    timeout and a service that stays away leave the jobs running, and say how to come back to them.
     """
     progress = Progress(job_ids, sys.stderr)
+    wait = Wait(client, timeout_seconds=timeout_seconds, on_silence=progress.tell_silence)
     try:
         with progress:
-            for job_id, event in follow(client, job_ids, timeout_seconds=timeout_seconds):
+            for job_id, event in wait.follow(job_ids, after=after):
                 progress.show(job_id, event)
+        jobs = [wait.job(job_id) for job_id in job_ids]
     except KeyboardInterrupt:
-        print(f"The job goes on. Come back to it: imagejobs jobs watch {' '.join(job_ids)}", file=sys.stderr)
+        _tell_way_back(job_ids)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    jobs = [client.job(job_id) for job_id in job_ids]
+    except ClientError as error:
+        if not (isinstance(error, Refused) and error.status == _NOT_FOUND):
+            _tell_way_back(job_ids)
+        raise
     for job in jobs:
         _report(client, job, directory, as_json=as_json)
     codes = {code_of_job(job) for job in jobs}
     raise typer.Exit(next((code for code in _GRAVEST_FIRST if code in codes), ExitCode.OK))
+
+
+def _tell_way_back(job_ids: Sequence[str]) -> None:
+    subject = "The job goes on" if len(job_ids) == 1 else "The jobs go on"
+    print(f"{subject}; come back with: imagejobs jobs watch {' '.join(job_ids)}", file=sys.stderr)
 
 
 def _report(client: Client, job: Job, directory: Path | None, *, as_json: bool) -> None:
@@ -64,8 +83,7 @@ def _told(job: Job) -> str:
         return _failure_told(job, job.failure)
     if job.status == "canceled":
         return f"The job was canceled (job {job.id})."
-    cost = "unknown" if job.actual_cost is None else f"{job.actual_cost:.6f} credits"
-    return f"Completed in {job.seconds or 0:.2f} s. Cost: {cost} ({job.provider}, {job.model})."
+    return f"Completed in {job.seconds or 0:.2f} s. Cost: {credits_of(job.actual_cost)} ({job.provider}, {job.model})."
 
 
 def _failure_told(job: Job, failure: Failure) -> str:
@@ -73,22 +91,8 @@ def _failure_told(job: Job, failure: Failure) -> str:
     rows = [
         ("What happened", printable(failure.message)),
         ("Billed", failure.billed),
-        ("Next", _next_step(failure)),
+        ("Next", printable(next_step(job))),
         ("Job", job.id),
     ]
     lines = [f"  {name:<14} {text}" for name, text in rows]
     return "\n".join([f"The job failed: {failure.code}, {failure.reason}{where}.", *lines])
-
-
-def _next_step(failure: Failure) -> str:
-    if failure.billed == "unknown":
-        return "Look at the provider's own list of calls before you ask again: this one may have been charged."
-    match failure.code:
-        case "TEMPORARY" | "RATE_LIMIT":
-            return "Ask again in a while; nothing needs to be changed."
-        case "AUTH_ERROR":
-            return "Put the provider's key right, then ask again; `imagejobs doctor` checks it free of charge."
-        case "PERMANENT":
-            return "Change the request as it says above; the same one would fail again."
-        case _:
-            return "The server's log says more; ask again once the cause is gone."

@@ -7,9 +7,9 @@ errors   what can go wrong
 """
 
 from imagejobs.client.errors import ClientError, Interrupted, Refused, Unreachable, WaitTimedOut
-from imagejobs.client.follow import Patience, follow
+from imagejobs.client.follow import Patience, Wait
 from imagejobs.client.http import Backoff, Client, JobQuery
-from imagejobs.client.models import FINAL_STATUSES, Event, Failure, Job, JobPage, Submission, SubmittedJob
+from imagejobs.client.models import FINAL_STATUSES, Event, Failure, Job, JobPage, Resolved, Retried, Submission, SubmittedJob
 
 __all__ = [
     "FINAL_STATUSES",
@@ -24,9 +24,11 @@ __all__ = [
     "JobQuery",
     "Patience",
     "Refused",
+    "Resolved",
+    "Retried",
     "Submission",
     "SubmittedJob",
     "Unreachable",
+    "Wait",
     "WaitTimedOut",
-    "follow",
 ]

@@ -7,7 +7,7 @@ ClientError
 └─ Interrupted      a download broke off
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -16,7 +16,14 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """No usable answer; whether the service acted on the request is not known, but repeating it under its key is safe."""
+    """No usable answer; whether the service acted on the request is not known, but repeating it under its key is safe.
+
+    `open_ids` are the jobs that were waited for; they go on.
+    """
+
+    def __init__(self, text: str, open_ids: Collection[str] = ()) -> None:
+        self.open_ids = tuple(open_ids)
+        super().__init__(text)
 
 
 class Refused(ClientError):
@@ -34,9 +41,9 @@ class Refused(ClientError):
 class WaitTimedOut(ClientError):
     """The time to wait is over; the jobs `open_ids` go on."""
 
-    def __init__(self, open_ids: Sequence[str], seconds: float) -> None:
+    def __init__(self, open_ids: Collection[str], seconds: float) -> None:
         self.open_ids = tuple(open_ids)
-        super().__init__(f"Not finished after {seconds:g} s; the job goes on.")
+        super().__init__(f"Not finished after {seconds:g} s.")
 
 
 class Interrupted(ClientError):

@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from imagejobs.client.errors import Interrupted, Refused, Unreachable
-from imagejobs.client.models import Event, Job, JobPage, Submission
+from imagejobs.client.models import Event, Job, JobPage, Resolved, Retried, Submission
 
 _Parsed = TypeVar("_Parsed")
 
-_REPEATED_STATUSES = frozenset({429, 500, 502, 503, 504})
+REPEATED_STATUSES = frozenset({429, 500, 502, 503, 504})  # the service may answer better soon
 _REQUEST_SECONDS = 20.0
 _EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/avif": ".avif"}
 
@@ -78,15 +78,27 @@ class Client:
         is_replay = "idempotent-replayed" in answer.headers
         return _parsed(answer, lambda document: Submission.parse(document, is_replay=is_replay))
 
-    def job(self, job_id: str) -> Job:
-        return _parsed(self._call("GET", _job_path(job_id)), Job.parse)
+    def job(self, job_id: str, *, within_seconds: float | None = None) -> Job:
+        """The job as it stands; `within_seconds` makes it a single attempt of at most so long."""
+        return _parsed(self._job_call("GET", job_id, "", within_seconds), Job.parse)
+
+    def retry(self, job_id: str) -> Retried:
+        """Queue a failed job again under its id; refused with 409 where it is not failed, with 402 where a budget is full.
+
+        Where the first answer was lost, the repeat finds the job queued and is refused; it was retried once all the same.
+        """
+        return _parsed(self._job_call("POST", job_id, "/retry"), Retried.parse)
+
+    def resolve(self, job_id: str, *, billed: bool) -> Resolved:
+        """Say whether an unknown outcome was billed; refused with 409 where nothing is unknown, as on a repeat."""
+        return _parsed(self._job_call("POST", job_id, "/resolve", json={"billed": billed}), Resolved.parse)
 
     def jobs(self, query: JobQuery) -> JobPage:
         return _parsed(self._call("GET", "/api/images/jobs", params=query.parameters()), JobPage.parse)
 
-    def events(self, job_id: str) -> list[Event]:
-        """Everything that has happened to the job, in order."""
-        answer = self._call("GET", _job_path(job_id) + "/events")
+    def events(self, job_id: str, *, within_seconds: float | None = None) -> list[Event]:
+        """Everything that has happened to the job, in order; `within_seconds` as for `job`."""
+        answer = self._job_call("GET", job_id, "/events", within_seconds)
         return _parsed(answer, lambda document: [Event.parse(item) for item in document["events"]])
 
     def download(self, url: str, directory: Path, name: str) -> Path:
@@ -127,12 +139,40 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _call(self, method: str, path: str, **content: Any) -> httpx2.Response:  # noqa: ANN401 - what httpx2 takes
-        for attempt in range(self._backoff.attempts):
+    def _job_call(
+        self,
+        method: str,
+        job_id: str,
+        rest: str,
+        within_seconds: float | None = None,
+        **content: Any,  # noqa: ANN401 - what httpx2 takes
+    ) -> httpx2.Response:
+        """A call about one job, which is named where there is none."""
+        path = f"/api/images/jobs/{quote(job_id, safe='')}{rest}"
+        try:
+            if within_seconds is None:
+                return self._call(method, path, **content)
+            return self._call(method, path, attempts=1, timeout=within_seconds, **content)
+        except Refused as refusal:
+            if refusal.reason != "not_found":
+                raise
+            detail = f"There is no job {job_id}, or not for this key."
+            raise Refused(refusal.status, {**refusal.problem, "detail": detail}) from refusal
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        attempts: int | None = None,
+        **content: Any,  # noqa: ANN401 - what httpx2 takes
+    ) -> httpx2.Response:
+        attempts = attempts or self._backoff.attempts
+        for attempt in range(attempts):
             answer, trouble = self._ask(method, path, content)
-            if answer is not None and answer.status_code not in _REPEATED_STATUSES:
+            if answer is not None and answer.status_code not in REPEATED_STATUSES:
                 break
-            if attempt + 1 < self._backoff.attempts:
+            if attempt + 1 < attempts:
                 time.sleep(self._backoff.wait_seconds(attempt, answer))
         if answer is None:
             raise Unreachable(f"{self.url} does not answer: {trouble}.")
@@ -166,10 +206,6 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _job_path(job_id: str) -> str:
-    return f"/api/images/jobs/{quote(job_id, safe='')}"
 
 
 def _parsed(answer: httpx2.Response, parse: Callable[[Any], _Parsed]) -> _Parsed:

@@ -135,5 +135,39 @@ class Event:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """A failed job, queued again; `estimated` is in credits, None while unknown, and 0 where only the storing is left."""
+
+    job_id: str
+    status: str
+    is_paid_already: bool
+    estimated: float | None
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        return cls(
+            job_id=answer["jobId"],
+            status=answer["status"],
+            is_paid_already=bool(answer["isPaidAlready"]),
+            estimated=answer.get("estimated"),
+            raw=answer,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What of the unknown spend became posted, in credits."""
+
+    job_id: str
+    posted: float
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        return cls(job_id=answer["jobId"], posted=answer["posted"], raw=answer)
+
+
 def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

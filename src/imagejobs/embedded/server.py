@@ -33,6 +33,11 @@ class Server:
         self.version = cluster.programs.version
         self.log = cluster.programs.log
 
+    @property
+    def files(self) -> Path:
+        """Where the database files lie."""
+        return self._cluster.path
+
     def release(self) -> bool:
         """End this process's share; True where it was the last one and the server is stopped. Again is harmless.
 

@@ -1,0 +1,61 @@
+"""What to do about a failed job, by the reason of its failure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from imagejobs.client import Job
+
+_RETRY = "`imagejobs jobs retry {id}`"
+_STORED = f"the picture is paid for and kept, so {_RETRY} is free and only stores it."
+_CHANGE = "Change the request as it says above, then make a new job; the same one would fail again."
+_NO_PICTURE = (
+    "The provider answered with something that is no picture, and it was charged. Check IMAGEJOBS_{provider}_BASE_URL; "
+    f"{_RETRY} buys again."
+)
+_SOON = f"Nothing needs to be changed: {_RETRY} in a while."
+_UNKNOWN = (
+    "Look at the provider's own usage page whether it was charged, then `imagejobs jobs resolve {id} --billed` or "
+    f"`--not-billed`; or {_RETRY}, which may buy again."
+)
+_SETTLED = f"Whether it was charged is settled; {_RETRY} asks the provider again, which buys again."
+_GENERIC = f"The server's log says more. Once the cause is gone: {_RETRY}; a picture that is kept is not bought again."
+
+_BY_REASON: Mapping[str, str] = MappingProxyType(
+    {
+        "storage_unavailable": f"Let the storage answer again, or make room in it; {_STORED}",
+        "storage_rejected": f"Let the storage take it, as it says above; {_STORED}",
+        "storage_key_rejected": f"Correct the storage's credentials (the operator's); {_STORED}",
+        "outcome_unknown": _SETTLED,
+        "provider_credit_exhausted": f"Add credit with the provider, then {_RETRY}.",
+        "provider_key_rejected": f"Correct the provider's key on the service (the operator's), then {_RETRY}.",
+        "no_provider_configured": (
+            "Set IMAGEJOBS_DEFAULT_PROVIDER=sketch, or another configured provider, on the service and start it again, "
+            f"then {_RETRY}."
+        ),
+        "not_an_image": _NO_PICTURE,
+        "image_corrupt": _NO_PICTURE,
+        "answer_unusable": _NO_PICTURE,
+        "no_image_returned": f"The provider charged, but sent no picture. Change the prompt, or {_RETRY}, which buys again.",
+        "image_too_large": (
+            "It was charged, but is larger than may be decoded. Ask for a smaller one in a new job, or raise "
+            f"IMAGEJOBS_MAX_PICTURE_PIXELS on the service, then {_RETRY}, which buys again."
+        ),
+        "content_refused": _CHANGE,
+        "provider_rejected": _CHANGE,
+        "model_unavailable": "Change the request: name another model with --model in a new job.",
+        "budget_exhausted": (f"Raise the budget with `imagejobs budgets set`, or wait for its next period, then {_RETRY}."),
+        "deadline_exceeded": f"{_RETRY} gives it its time anew; a picture that is kept is not bought again.",
+        "poison": f"The workers' log says what ended them. Once that is mended: {_RETRY}.",
+    }
+)
+_BY_CODE: Mapping[str, str] = MappingProxyType({"TEMPORARY": _SOON, "RATE_LIMIT": _SOON, "PERMANENT": _CHANGE})
+
+
+def next_step(job: Job) -> str:
+    """The next step after the job's failure, with the command for it; empty where it did not fail."""
+    failure = job.failure
+    if failure is None:
+        return ""
+    known = _BY_REASON.get(failure.reason) or _BY_CODE.get(failure.code, _GENERIC)
+    text = _UNKNOWN if failure.billed == "unknown" else known
+    return text.format(id=job.id, provider=(job.provider or "<PROVIDER>").upper())
