@@ -53,6 +53,24 @@ class Plan:
     call_deadline_seconds: float
 
 
+class Room(Protocol):
+    """Room in memory for the body of one answer."""
+
+    async def enter(self) -> None:
+        """Wait until there is some; the call's deadline stands still meanwhile. A repeat returns at once.
+
+        An adapter enters when the answer has begun and before it receives the body. It never leaves: the caller does, when
+        the picture is out of memory again.
+        """
+        ...
+
+
+class Unlimited:
+    """Room enough, for tests and for adapters that make their pictures themselves."""
+
+    async def enter(self) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One send. `idempotency_key` and `request` are equal for every send of one attempt."""
@@ -60,6 +78,7 @@ class Call:
     request: GenerationRequest
     idempotency_key: str
     deadline_seconds: float
+    room: Room = field(default_factory=Unlimited)
 
 
 @dataclass(frozen=True, kw_only=True)

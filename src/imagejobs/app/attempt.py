@@ -13,6 +13,7 @@ from imagejobs.app.claim import claim_job
 from imagejobs.app.conclude import conclude
 from imagejobs.app.deps import Deps
 from imagejobs.app.purchase import obtain
+from imagejobs.app.room import MemoryRoom
 from imagejobs.app.settle import make_thumbnail, store_and_settle
 from imagejobs.domain.jobs import Claim
 from imagejobs.errors import DatabaseUnavailable, ImageJobsError, InternalError, LostClaim
@@ -45,9 +46,11 @@ async def run_job(deps: Deps, job_id: UUID, delivery_no: int) -> None:
 
 
 async def _work(deps: Deps, claim: Claim) -> None:
+    room = MemoryRoom(deps.places)
     try:
-        attempt, data = await obtain(deps, claim)
+        attempt, data = await obtain(deps, claim, room)
         artifact = await store_and_settle(deps, claim, attempt, data)
+        await make_thumbnail(deps, artifact, data)
     except (LostClaim, DatabaseUnavailable):
         raise
     except ImageJobsError as error:
@@ -55,5 +58,5 @@ async def _work(deps: Deps, claim: Claim) -> None:
     except Exception:
         logger.exception("job.internal_error", extra={"job_id": str(claim.job_id)})
         await conclude(deps, claim, InternalError("A fault inside imagejobs stopped this job; its log says more."))
-    else:
-        await make_thumbnail(deps, artifact, data)
+    finally:
+        room.leave()

@@ -1,10 +1,12 @@
 """What every use case is given first: the wired world, frozen."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import KeyCache, KnownProjects
+from imagejobs.app.room import BODIES_AT_ONCE
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
@@ -41,5 +43,6 @@ class Deps:
     probe: Probe
     policy: Policy
     worker_id: UUID
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

@@ -14,6 +14,7 @@ from uuid import UUID
 from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
+from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
@@ -44,20 +45,27 @@ class _Purchase:
     attempt: Attempt
     provider: Provider
     call: Call
+    room: MemoryRoom
 
 
-async def obtain(deps: Deps, claim: Claim) -> tuple[Attempt, bytes]:
+async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, bytes]:
     """The raw bytes, from the staging where they are paid for already, else from the provider; staged when this returns.
 
     Raises the leaves of `ProviderError`; `OutcomeUnknown` where an answer is lost.
     """
     if claim.attempt is not None and claim.attempt.stage is Stage.ANSWERED:
+        await room.enter()
         return claim.attempt, await _staged(deps, claim.attempt)
     provider = _provider(deps, claim.job)
     request = generation_request(claim.job)
     attempt = claim.attempt or await _commit_intent(deps, claim, provider, request)
-    call = Call(request=request, idempotency_key=attempt.idempotency_key, deadline_seconds=attempt.call_deadline_seconds)
-    purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call)
+    call = Call(
+        request=request,
+        idempotency_key=attempt.idempotency_key,
+        deadline_seconds=attempt.call_deadline_seconds,
+        room=room,
+    )
+    purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call, room=room)
     answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
     while isinstance(answer, Submitted):
         answer = await _wait_for(deps, purchase, answer)
@@ -211,8 +219,9 @@ async def _ask(purchase: _Purchase, asking: Awaitable[Answer | Submitted]) -> An
     """The provider's answer; whatever is not one of its own errors counts as a lost answer."""
     name, seconds = purchase.provider.name, purchase.call.deadline_seconds
     try:
-        async with asyncio.timeout(seconds + _GRACE_SECONDS):
-            return await asking
+        async with asyncio.timeout(seconds + _GRACE_SECONDS) as limit:
+            purchase.room.limit = limit
+            answer = await asking
     except ProviderError:
         raise
     except TimeoutError as error:
@@ -220,3 +229,6 @@ async def _ask(purchase: _Purchase, asking: Awaitable[Answer | Submitted]) -> An
     except Exception as error:
         logger.exception("attempt.answer_lost", extra={"attempt_id": str(purchase.attempt.id), "provider": name})
         raise OutcomeUnknown(f"The answer of {name} was lost on the way; it may have charged.") from error
+    if isinstance(answer, Submitted):
+        purchase.room.leave()
+    return answer

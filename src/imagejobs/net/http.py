@@ -7,7 +7,7 @@ first may be bought again. Nothing is retried, redirected or remembered; no prox
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,6 +56,7 @@ class OutboundRequest:
     body: bytes = field(default=b"", repr=False)
     max_body_bytes: int = 32 * MEBIBYTE
     is_repeatable: bool = False
+    before_body: Callable[[], Awaitable[None]] | None = None  # awaited once a success has begun; the deadline stands still
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +91,10 @@ class Outbound:
         try:
             async with asyncio.timeout(request.deadline_seconds) as limit:
                 if request.is_repeatable:
-                    return await self._exchange(self._kept, prepared, request.max_body_bytes, limit)
+                    return await self._exchange(self._kept, prepared, request, limit)
                 # A pool of its own for each call: a shared one looks at all its connections for each that comes or goes.
                 async with aclosing(_transport(self._tls, 1, kept=0)) as fresh:
-                    return await self._exchange(fresh, prepared, request.max_body_bytes, limit)
+                    return await self._exchange(fresh, prepared, request, limit)
         except _BEFORE_SENDING as error:
             raise NotSent(_said(error)) from error
         except AnswerTooLarge:
@@ -110,15 +111,16 @@ class Outbound:
             await kept.aclose()
 
     async def _exchange(
-        self, transport: httpx2.AsyncHTTPTransport, prepared: httpx2.Request, max_bytes: int, limit: asyncio.Timeout
+        self, transport: httpx2.AsyncHTTPTransport, prepared: httpx2.Request, asked: OutboundRequest, limit: asyncio.Timeout
     ) -> OutboundAnswer:
         async with aclosing(await transport.handle_async_request(prepared)) as response:
             if response.status_code >= 300:
                 limit.reschedule(None)
                 body = await _beginning(response)
             else:
+                await _wait_for_room(asked, limit)
                 async with self._receiving:
-                    body = await _whole(response, max_bytes)
+                    body = await _whole(response, asked.max_body_bytes)
         return OutboundAnswer(status=response.status_code, headers=dict(response.headers), body=body)
 
     @cached_property
@@ -154,6 +156,17 @@ def _prepared(request: OutboundRequest) -> httpx2.Request:
         return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
+
+
+async def _wait_for_room(asked: OutboundRequest, limit: asyncio.Timeout) -> None:
+    """Let the caller make room for the body, without that counting against the deadline."""
+    ends = limit.when()
+    if asked.before_body is None or ends is None:
+        return
+    left = ends - asyncio.get_running_loop().time()
+    limit.reschedule(None)
+    await asked.before_body()
+    limit.reschedule(asyncio.get_running_loop().time() + left)
 
 
 async def _whole(response: httpx2.Response, max_bytes: int) -> bytes:

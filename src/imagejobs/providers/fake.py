@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -98,7 +99,7 @@ class FakeProviderAdapter:
     async def submit(self, call: Call) -> Answer | Submitted:
         path = f"/v1/{_class_of(call.request).value}/images"
         outbound_request = self._request("POST", path, call.deadline_seconds, _body(call.request), call.idempotency_key)
-        answer = await ask(self._outbound, outbound_request, NAME)
+        answer = await ask(self._outbound, replace(outbound_request, before_body=call.room.enter), NAME)
         if answer.status >= 300:
             raise error_of(answer, self._complaint(document_in(answer)), NAME)
         document = document_in(answer)
@@ -109,7 +110,8 @@ class FakeProviderAdapter:
     async def poll(self, remote_id: str, call: Call) -> Answer | Submitted:
         seconds = min(call.deadline_seconds, _POLL_DEADLINE_SECONDS)
         try:
-            answer = await ask(self._outbound, self._request("GET", _path_of(remote_id), seconds), NAME)
+            request = replace(self._request("GET", _path_of(remote_id), seconds), before_body=call.room.enter)
+            answer = await ask(self._outbound, request, NAME)
         except (ProviderUnreachable, OutcomeUnknown) as error:
             return _asked_in_vain(remote_id, error.detail)
         if answer.status >= 300:

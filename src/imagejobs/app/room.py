@@ -1,0 +1,36 @@
+"""Room: how many pictures a worker holds in memory at once, from the first byte of a body until it is stored."""
+
+import asyncio
+
+BODIES_AT_ONCE = 32
+
+
+class MemoryRoom:
+    """One picture's place among the few that fit; see `ports.Room`."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_held = False
+        self.limit: asyncio.Timeout | None = None
+
+    async def enter(self) -> None:
+        """Take a place; the time limit of the call stands still while none is free."""
+        if self._is_held:
+            return
+        left = self._stop_the_limit()
+        await self._places.acquire()
+        self._is_held = True
+        if self.limit is not None and left is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + left)
+
+    def leave(self) -> None:
+        """Give the place back, if it is held."""
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+    def _stop_the_limit(self) -> float | None:
+        if self.limit is None or (ends := self.limit.when()) is None:
+            return None
+        self.limit.reschedule(None)
+        return ends - asyncio.get_running_loop().time()
