@@ -21,7 +21,7 @@ READY = 30.0
 
 
 @asynccontextmanager
-async def api(dsn: str, data_dir: Path) -> AsyncIterator[str]:
+async def api(dsn: str, data_dir: Path, **settings: str) -> AsyncIterator[str]:
     port = free_port()
     environment = {
         **os.environ,
@@ -29,6 +29,7 @@ async def api(dsn: str, data_dir: Path) -> AsyncIterator[str]:
         "PORT": str(port),
         "IMAGEJOBS_DATA_DIR": str(data_dir),
         "IMAGEJOBS_DEFAULT_PROVIDER": "sketch",
+        **settings,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "imagejobs", "api"), env=environment, stderr=asyncio.subprocess.PIPE

@@ -74,3 +74,38 @@ async def test_p1_d1_what_was_acknowledged_is_there_and_bought_once(
         assert len(provider.bill) == len(acknowledged)
         assert await billed(database) == len(acknowledged) * PRICE
     await database.close()
+
+
+async def test_d6_a_server_that_became_read_only_takes_nothing_and_loses_nothing(
+    server: DebianServer, decoder: Decoder, tmp_path: Path
+) -> None:
+    """As after a failover that left us on the old primary: 503 and no purchase, then everything goes on."""
+    provider = Scripted()
+    database = await Database.connect(server.dsn, PoolOptions(max_size=4))
+    async with open_world(server.dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        before = (await world.generate()).json()["jobId"]
+        job = await world.job(before)
+        await turn(server, "on")
+        refused = await world.generate(idempotencyKey="k")
+        assert (refused.status_code, refused.json()["reason"]) == (503, "database_unavailable")
+        late = asyncio.create_task(world.run(job))
+        await asyncio.sleep(0.5)
+        assert provider.sends == []
+        await turn(server, "off")
+        await late
+        assert (await world.job(before)).status == "completed"
+        accepted = await world.generate(idempotencyKey="k")
+        assert accepted.status_code == 202
+        assert await broken_invariants(database) == {}
+    await database.close()
+
+
+async def turn(server: DebianServer, state: str) -> None:
+    """Switch the whole server to read-only, or back, and end every session that does not know yet."""
+    admin = await asyncpg.connect(server.dsn, server_settings={"default_transaction_read_only": "off"})
+    await admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = '{state}'")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    )
+    await admin.close()

@@ -170,6 +170,32 @@ class Full:
         raise StorageUnavailable("full")
 
 
+class Hanging(Full):
+    """A storage that never comes back, the first time."""
+
+    def __init__(self, inner: Storage) -> None:
+        super().__init__(inner)
+        self.is_first = True
+
+    async def put(self, *arguments: Any) -> None:
+        if self.is_first:
+            self.is_first = False
+            await asyncio.Event().wait()
+        await self._inner.put(*arguments)
+
+
+async def test_s5_a_storage_that_hangs_is_left_after_its_time_and_asked_again(opening: Opening) -> None:
+    provider = Scripted()
+    async with opening(provider) as world:
+        policy = replace(world.deps.policy, upload_seconds=0.2)
+        hanging = replace(world, deps=replace(world.deps, storage=Hanging(world.deps.storage), policy=policy))
+        job_id = (await world.generate()).json()["jobId"]
+        job = await hanging.work_off(job_id)
+        assert (job.status, job.retries_used, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
+        reasons = [event["data"].get("reason") for event in await world.events(job_id)]
+        assert "storage_unavailable" in reasons
+
+
 async def test_a_job_that_the_sweep_failed_is_not_moved_by_its_late_worker(opening: Opening) -> None:
     async with opening(Scripted()) as world:
         full = replace(world, deps=replace(world.deps, storage=Full(world.deps.storage)))

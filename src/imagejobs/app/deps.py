@@ -25,6 +25,7 @@ class Policy:
     job_deadline_seconds: float = 900.0
     batch_deadline_seconds: float = 86_400.0
     staged_bytes_days: int = 30
+    upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
 

@@ -1,5 +1,6 @@
 """Settle: from staged bytes to a public picture. Every step can be repeated, and a repeat makes the same object."""
 
+import asyncio
 import hashlib
 import logging
 
@@ -7,7 +8,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.db import artifacts, attempts, jobs
 from imagejobs.domain.artifacts import object_key, thumbnail_key
 from imagejobs.domain.jobs import Artifact, Attempt, Claim, JobStatus, Outcome
-from imagejobs.errors import Billed, LostClaim
+from imagejobs.errors import Billed, LostClaim, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ async def store_and_settle(deps: Deps, claim: Claim, attempt: Attempt, data: byt
         thumbnail_key=None,
     )
     await deps.probe("upload.before")
-    await deps.storage.put(artifact.object_key, data, artifact.media_type)
+    await _put(deps, artifact, data)
     await deps.probe("upload.after_put")
     await _settle(deps, claim, artifact)
     await deps.probe("upload.after_commit")
@@ -46,6 +47,18 @@ async def _begin_upload(deps: Deps, claim: Claim) -> None:
         change = jobs.Change(to=JobStatus.UPLOADING, fence=claim.fence)
         if await jobs.move(tx, claim.job_id, change) is None:
             raise LostClaim("Another worker owns the job now.")
+
+
+async def _put(deps: Deps, artifact: Artifact, data: bytes) -> None:
+    """Store the object; a storage that does not come back counts as away."""
+    seconds = deps.policy.upload_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            await deps.storage.put(artifact.object_key, data, artifact.media_type)
+    except TimeoutError as error:
+        raise StorageUnavailable(
+            f"The storage did not take the picture within {seconds:g} s; its bytes are kept."
+        ) from error
 
 
 async def _settle(deps: Deps, claim: Claim, artifact: Artifact) -> None:
