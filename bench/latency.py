@@ -119,9 +119,7 @@ async def run(jobs: int) -> list[Claim]:
         ),
         Claim("idle: accepted to provider called, p50", statistics.median(called), "ms", most=20),
         Claim("idle: accepted to provider called, worst", max(called), "ms"),
-        Claim(
-            f"answered to completed, {small / 1e6:.1f} MB, p50", statistics.median(completed), "ms", most=100
-        ),
+        Claim(f"answered to completed, {small / 1e6:.1f} MB, p50", statistics.median(completed), "ms", most=100),
         Claim("idle worker (with its API), share of a core", cpu, "%", most=1.0),
     ]
 
