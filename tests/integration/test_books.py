@@ -157,6 +157,17 @@ async def test_p5_a_refusal_is_not_forgotten_because_the_database_is_away(openin
         assert (failure.reason, failure.billed) == ("content_refused", "no")
 
 
+async def test_a_policy_that_buys_again_does_not_outlive_the_deadline(opening: Opening) -> None:
+    provider = Scripted(resume_class=ResumeClass.NONE)
+    async with opening(provider) as world:
+        job_id = (await world.generate(onUnknownOutcome="retry_once")).json()["jobId"]
+        await die_at("stage.before_commit", world, job_id)
+        await world.scalar("UPDATE image_generation_jobs SET deadline_at = now() - interval '1 second'")
+        job = await world.work_off(job_id)
+        assert job.failure is not None
+        assert (job.failure.reason, job.failure.billed, len(provider.bill)) == ("deadline_exceeded", "unknown", 1)
+
+
 class Full:
     """A storage without room."""
 

@@ -68,9 +68,9 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
         verdict = _in_doubt(claim, attempt, error)
         decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
-        if isinstance(verdict, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
+        if isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:
-                await _close(tx, attempt, verdict)
+                await _close(tx, attempt, error)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
         moved = await _apply(deps, tx, _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision))
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
