@@ -6,6 +6,7 @@ final, every invariant hold, and the whole bill be in the books; memory, descrip
 """
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -247,5 +248,6 @@ if __name__ == "__main__":
     length = float(sys.argv[1]) if len(sys.argv) > 1 else 1800.0
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 7
     print(f"soak of {length:g} s, seed {first}", flush=True)
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # that the database is away is the point of it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(report(asyncio.run(run(length, first))))

@@ -12,7 +12,7 @@ from imagejobs.cli.console import printable
 from imagejobs.settings import Settings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_SILENT = ("pgqueuer",)  # a traceback for each look while the database is away; our engine says it once, in a line
+_SILENT = ("pgqueuer", "asyncpg")  # a traceback for each look while the database is away; ours say it in a line
 _QUIET = ("asyncio", "httpx2", "httpcore2", "PIL", "uvicorn")
 _ANNOUNCEMENTS = "imagejobs.process"
 _SECRETS = (
