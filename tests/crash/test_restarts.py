@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +17,7 @@ from tests.conftest import free_port
 from tests.support.databases import DebianServer, debian_binaries, debian_server
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted
-from tests.support.world import World, open_world
+from tests.support.world import HastyClock, World, open_world
 
 needs_debian = pytest.mark.skipif(debian_binaries() is None, reason="Debian's PostgreSQL is not installed")
 pytestmark = [needs_debian, pytest.mark.timeout(120)]
@@ -76,6 +77,20 @@ async def test_p1_d1_what_was_acknowledged_is_there_and_bought_once(
     await database.close()
 
 
+class Pauses(HastyClock):
+    """Says when somebody has paused twice."""
+
+    def __init__(self) -> None:
+        self.pauses = 0
+        self.paused_twice = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses += 1
+        if self.pauses == 2:
+            self.paused_twice.set()
+        await super().sleep(seconds)
+
+
 async def test_d6_a_server_that_became_read_only_takes_nothing_and_loses_nothing(
     server: DebianServer, decoder: Decoder, tmp_path: Path
 ) -> None:
@@ -88,8 +103,10 @@ async def test_d6_a_server_that_became_read_only_takes_nothing_and_loses_nothing
         await turn(server, "on")
         refused = await world.generate(idempotencyKey="k")
         assert (refused.status_code, refused.json()["reason"]) == (503, "database_unavailable")
-        late = asyncio.create_task(world.run(job))
-        await asyncio.sleep(0.5)
+        clock = Pauses()
+        late = asyncio.create_task(replace(world, deps=replace(world.deps, clock=clock)).run(job))
+        async with asyncio.timeout(30):
+            await clock.paused_twice.wait()
         assert provider.sends == []
         await turn(server, "off")
         await late
