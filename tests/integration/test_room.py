@@ -39,7 +39,7 @@ async def test_a_second_picture_waits_outside_until_the_first_is_stored(narrow: 
     tasks = [asyncio.create_task(narrow.run(await narrow.job(job_id))) for job_id in (first, second)]
     async with asyncio.timeout(SOON):
         await narrow.probe.reached["stage.before_commit"].wait()
-        await asyncio.sleep(1.2 * CALL_SECONDS)  # the time itself is what is tested: it must not count against the other call
+        await asyncio.sleep(1.2 * CALL_SECONDS)  # the time is what is tested: it must not count against the other
         assert narrow.probe.seen.count("stage.before_commit") == 1
         narrow.probe.let_go("stage.before_commit")
         await asyncio.gather(*tasks)
