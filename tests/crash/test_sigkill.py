@@ -55,9 +55,11 @@ class Shop:
         try:
             yield
         finally:
-            worker.terminate()
             async with asyncio.timeout(SOON):
-                assert await worker.wait() in (0, -signal.SIGTERM)  # the latter where it was still starting
+                while not await self.world.scalar("SELECT count(*) FROM imagejobs.workers WHERE pid = $1", worker.pid):
+                    await asyncio.sleep(0.02)
+                worker.terminate()
+                assert await worker.wait() == 0  # drained, not killed by the signal
 
 
 @pytest.fixture

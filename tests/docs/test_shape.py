@@ -15,6 +15,7 @@ MAX_FUNCTION_LINES = 50
 MAX_NESTING = 3
 MAX_PARAMETERS = 7
 MAX_TOTAL_LINES = 10_000
+MAX_LINES_WITH_BLANK_ONES = 11_900  # above the 10,000 that the design allows by plain count: may shrink, never grow
 NOT_COUNTED = ("providers/", "web/dialects/", "web/pages/")
 FORBIDDEN_WORDS = {"manager", "helper", "helpers", "utils", "util", "base", "common", "misc"}
 
@@ -160,5 +161,6 @@ def test_one_module_writes_the_rows_of_jobs() -> None:
 
 def test_the_whole_fits_into_a_head() -> None:
     counted = [path for path in SOURCES if not str(path.relative_to(PACKAGE)).startswith(NOT_COUNTED)]
-    lines = (line for path in counted for line in path.read_text().splitlines())
-    assert sum(1 for line in lines if line.strip()) < MAX_TOTAL_LINES  # blank lines are not read
+    lines = [line for path in counted for line in path.read_text().splitlines()]
+    assert sum(1 for line in lines if line.strip()) < MAX_TOTAL_LINES
+    assert len(lines) <= MAX_LINES_WITH_BLANK_ONES
