@@ -151,13 +151,32 @@ class World:
 
     async def finished(self, job_id: str, seconds: float = SOON) -> dict[str, Any]:
         """The job once a worker has finished it, also while the database comes and goes."""
-        async with asyncio.timeout(seconds):
-            while True:
-                answer = await self.client.get(f"/api/images/jobs/{job_id}")
-                body: dict[str, Any] = answer.json()
-                if answer.status_code == 200 and body["status"] in FINAL:
-                    return body
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    answer = await self.client.get(f"/api/images/jobs/{job_id}")
+                    body: dict[str, Any] = answer.json()
+                    if answer.status_code == 200 and body["status"] in FINAL:
+                        return body
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(await self._what_is_waiting(job_id)) from None
+
+    async def _what_is_waiting(self, job_id: str) -> str:
+        """Why a job is not finished: its row, the engine's messages, the server's sessions and what our tasks wait for."""
+        job = await self.job(job_id)
+        lines = [str(job)]
+        for query in (
+            "SELECT * FROM imagejobs.attempts",
+            "SELECT * FROM imagejobs.pgqueuer",
+            "SELECT pid, state, wait_event, xact_start, query FROM pg_stat_activity WHERE datname = current_database()",
+        ):
+            async with self.deps.database.connection() as connection:
+                lines += [query, *(str(dict(row)) for row in await connection.fetch(query))]
+        for task in asyncio.all_tasks():
+            frames = [f"{frame.f_code.co_filename}:{frame.f_lineno}" for frame in task.get_stack()]
+            lines.append(f"{task.get_name()} {task.get_coro()} {frames}")
+        return "\n".join(lines)
 
 
 @asynccontextmanager
