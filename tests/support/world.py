@@ -152,15 +152,17 @@ class World:
     async def finished(self, job_id: str, seconds: float = SOON) -> dict[str, Any]:
         """The job once a worker has finished it, also while the database comes and goes."""
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    answer = await self.client.get(f"/api/images/jobs/{job_id}")
-                    body: dict[str, Any] = answer.json()
-                    if answer.status_code == 200 and body["status"] in FINAL:
-                        return body
-                    await asyncio.sleep(0.02)
+            return await asyncio.wait_for(self._until_final(job_id), seconds)
         except TimeoutError:
             raise AssertionError(await self._what_is_waiting(job_id)) from None
+
+    async def _until_final(self, job_id: str) -> dict[str, Any]:
+        while True:
+            answer = await self.client.get(f"/api/images/jobs/{job_id}")
+            body: dict[str, Any] = answer.json()
+            if answer.status_code == 200 and body["status"] in FINAL:
+                return body
+            await asyncio.sleep(0.02)
 
     async def _what_is_waiting(self, job_id: str) -> str:
         """Why a job is not finished: its row, the engine's messages, the server's sessions and what our tasks wait for."""

@@ -1,0 +1,53 @@
+"""What became of a job, and what is wrong with ourselves."""
+
+from collections.abc import Sequence
+
+from imagejobs.errors.root import Code, ImageJobsError, Retry
+
+
+class JobError(ImageJobsError):
+    """The job itself can go no further."""
+
+
+class DeadlineExceeded(JobError):
+    """The job's deadline passed."""
+
+    code = Code.TEMPORARY
+    reason = "deadline_exceeded"
+
+
+class Poison(JobError):
+    """Three workers died on this job."""
+
+    reason = "poison"
+
+
+class DatabaseUnavailable(ImageJobsError):
+    """PostgreSQL does not answer; nothing was promised."""
+
+    code = Code.TEMPORARY
+    reason = "database_unavailable"
+    retry = Retry.LATER
+
+
+class InternalError(ImageJobsError):
+    """A fault of ours; its text never reaches a caller."""
+
+    reason = "internal_error"
+
+
+class LostClaim(ImageJobsError):
+    """Another worker owns the job now: stop, write nothing more."""
+
+    reason = "lost_claim"
+
+
+class ConfigurationError(ImageJobsError):
+    """The program cannot start as it is set up; every problem is listed."""
+
+    code = Code.PERMANENT
+    reason = "configuration_error"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
