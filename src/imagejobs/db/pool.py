@@ -37,7 +37,7 @@ class PoolOptions:
     min_size: int = 1
     max_size: int = 10
     acquire_seconds: float = 5.0
-    statement_seconds: float = 30.0
+    statement_seconds: float = 20.0
     is_pooled: bool = False
     application_name: str = "imagejobs"
 

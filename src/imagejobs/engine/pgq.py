@@ -8,31 +8,31 @@ re-picks are not counted, so our rows count.
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
-from pgqueuer.domain.errors import FailingListenerError
-from pgqueuer.domain.models import HealthCheckEvent
 from pgqueuer.domain.models import Job as PgqJob
 from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import QueueManagerId
 from pgqueuer.ports.driver import Driver
 
+from imagejobs.engine.watched import PatientReader, Pulse, WatchedQueries
 from imagejobs.ports import Message, Transaction
 
 _PAYLOAD = struct.Struct("!16sq")
 _LANE = "generate:"
+_CONNECT_SECONDS = 5.0
+_STATEMENT_SECONDS = 10.0
 _SETTINGS = {"db_schema": "imagejobs", "channel": "imagejobs_engine", "durability": Durability.durable}
 
-_Answer = TypeVar("_Answer")
 Handle: TypeAlias = Callable[[UUID, int], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
@@ -52,61 +52,6 @@ class EngineOptions:
     restart_seconds: float = 0.5
 
 
-class _WatchedQueries(Queries):
-    """Says at once when the queue cannot be read; the manager itself says it only when its messages in hand are done."""
-
-    failed: asyncio.Event
-
-    async def dequeue(self, *args: Any, **options: Any) -> list[PgqJob]:  # noqa: ANN401 - handed on as it came
-        return await self._watched(super().dequeue(*args, **options))
-
-    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        return await self._watched(super().queued_work(entrypoints))
-
-    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        return await self._watched(super().eligible_queued_work(entrypoints))
-
-    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
-        return await self._watched(super().next_deferred_eta(entrypoints))
-
-    async def _watched(self, asking: Awaitable[_Answer]) -> _Answer:
-        try:
-            return await asking
-        except Exception:
-            self.failed.set()
-            raise
-
-
-class _PatientReader(QueueManager):
-    """Asks twice before it takes its listener for dead: the first question may be sent before anybody listens."""
-
-    async def listener_healthy(self, timeout: timedelta = timedelta(seconds=10)) -> HealthCheckEvent:  # noqa: ASYNC109
-        try:
-            return await super().listener_healthy(timeout)
-        except FailingListenerError:
-            return await self._asked_again(timeout)
-
-    async def _asked_again(self, timeout: timedelta) -> HealthCheckEvent:  # noqa: ASYNC109
-        try:
-            return await super().listener_healthy(timeout)
-        except Exception:
-            if isinstance(self.queries, _WatchedQueries):
-                self.queries.failed.set()
-            raise
-
-
-def _queries(driver: Driver, failed: asyncio.Event | None = None) -> _WatchedQueries:
-    settings = DBSettings.model_validate(_SETTINGS)
-    queries = _WatchedQueries(
-        driver,
-        QueryBuilderEnvironment(settings),
-        QueryQueueBuilder(settings),
-        QuerySchedulerBuilder(settings),
-    )
-    queries.failed = failed or asyncio.Event()
-    return queries
-
-
 async def _first_of(*awaitables: Awaitable[object]) -> None:
     """Return when the first is done; a task among them goes on, the others end."""
     tasks = [item if isinstance(item, asyncio.Task) else asyncio.ensure_future(item) for item in awaitables]
@@ -116,9 +61,36 @@ async def _first_of(*awaitables: Awaitable[object]) -> None:
             task.cancel()
 
 
+def _queries(driver: Driver, pulse: Pulse | None = None) -> WatchedQueries:
+    settings = DBSettings.model_validate(_SETTINGS)
+    queries = WatchedQueries(
+        driver,
+        QueryBuilderEnvironment(settings),
+        QueryQueueBuilder(settings),
+        QuerySchedulerBuilder(settings),
+    )
+    queries.pulse = pulse or Pulse()
+    return queries
+
+
 async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
     await first.wait()
     second.set()
+
+
+@asynccontextmanager
+async def _pool(dsn: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    """Connections that give up on a server that went silent; closed at the latest after `_CONNECT_SECONDS`."""
+    pool = await asyncpg.create_pool(
+        dsn, min_size=2, max_size=4, timeout=_CONNECT_SECONDS, command_timeout=_STATEMENT_SECONDS
+    )
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), _CONNECT_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
 
 
 async def install(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
@@ -185,21 +157,22 @@ class PgqEngine:
         """
         cycles: set[asyncio.Task[None]] = set()
         while not stop.is_set():
-            failed = asyncio.Event()
-            cycle = asyncio.create_task(self._cycle(handle, stop, failed))
+            pulse, over = Pulse(), asyncio.Event()
+            cycle = asyncio.create_task(self._cycle(handle, pulse, over))
             cycles.add(cycle)
             cycle.add_done_callback(cycles.discard)
-            await _first_of(cycle, stop.wait(), failed.wait())
+            await _first_of(cycle, stop.wait(), pulse.failed.wait(), pulse.silent_for(self._silence_seconds))
+            over.set()
             await _first_of(stop.wait(), asyncio.sleep(self._options.restart_seconds))
         await asyncio.gather(*cycles)
 
-    async def _cycle(self, handle: Handle, stop: asyncio.Event, failed: asyncio.Event) -> None:
+    async def _cycle(self, handle: Handle, pulse: Pulse, over: asyncio.Event) -> None:
         options = self._options
         batch = max(1, min(10, options.concurrency // 2))
         try:
-            async with asyncpg.create_pool(options.dsn, min_size=2, max_size=4) as pool:
-                manager = self._reader(pool, handle, failed)
-                stopper = asyncio.create_task(_set_after(stop, manager.shutdown))
+            async with _pool(options.dsn) as pool:
+                manager = self._reader(pool, handle, pulse)
+                stopper = asyncio.create_task(_set_after(over, manager.shutdown))
                 await manager.run(
                     dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
                     heartbeat_timeout=timedelta(seconds=options.heartbeat_seconds),
@@ -211,13 +184,18 @@ class PgqEngine:
         except Exception as error:  # noqa: BLE001 - whatever ended it, the next cycle begins
             logger.warning("engine.failed", extra={"detail": f"{type(error).__name__}: {error}"})
 
-    def _reader(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, failed: asyncio.Event) -> QueueManager:
+    @property
+    def _silence_seconds(self) -> float:
+        """A reader asks at least once in `dequeue_seconds`; one that got no answer for much longer is given up."""
+        return self._options.dequeue_seconds + self._options.heartbeat_seconds + _CONNECT_SECONDS
+
+    def _reader(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, pulse: Pulse) -> QueueManager:
         async def deliver(message: PgqJob) -> None:
             job_id, delivery_no = _PAYLOAD.unpack(message.payload or b"")
             await handle(UUID(bytes=job_id), delivery_no)
 
-        queries = _queries(AsyncpgPoolDriver(pool), failed)
-        manager = _PatientReader(queries, queries.qbe.settings.channel)
+        queries = _queries(AsyncpgPoolDriver(pool), pulse)
+        manager = PatientReader(queries, queries.qbe.settings.channel)
         manager.queue_manager_id = QueueManagerId(self._options.worker_id)
         limits = dict(self._options.lane_limits)
         for lane in self._options.lanes:
