@@ -1,11 +1,11 @@
-"""A TCP proxy before PostgreSQL that cuts connections where a test wants it, with a reset as from a dead host."""
+"""A TCP proxy before PostgreSQL that cuts connections where a test wants: with a reset as from a dead host, or silently."""
 
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,10 +13,16 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Cut(Enum):
-    """When a connection is reset: before the server hears the message, or after it answered and nobody hears that."""
+    """What happens to a connection at the message that is hit.
+
+    It is reset before the server hears the message, or after it answered and nobody hears that; or it falls silent for good;
+    or it is reset and the client's process is gone with it (`on_exit`).
+    """
 
     BEFORE = "before"
     AFTER = "after"
+    HANG = "hang"
+    EXIT = "exit"
 
 
 @dataclass
@@ -28,46 +34,70 @@ class Proxy:
     nth: int = 0
     cut: Cut = Cut.AFTER
     seen: int = 0
+    on_exit: Callable[[], object] = int
+    delay_seconds: float = 0.0
+    open: list[asyncio.Event] = field(default_factory=list)
+
+    def swallow(self) -> int:
+        """Make a black hole of every connection that is open now: nothing comes through, nothing is closed; how many."""
+        swallowed = [connection for connection in self.open if not connection.is_set()]
+        for connection in swallowed:
+            connection.set()
+        return len(swallowed)
 
     def arm(self, word: bytes, nth: int, cut: Cut) -> None:
         self.word, self.nth, self.cut, self.seen = word, nth, cut, 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(*self.server)
-        ending = asyncio.Event()
-        down = asyncio.create_task(self._down(upstream_reader, writer, ending))
+        ending, silent = asyncio.Event(), asyncio.Event()
+        self.open.append(silent)
+        down = asyncio.create_task(self._down(upstream_reader, writer, ending, silent))
         with suppress(OSError):
             while data := await reader.read(65_536):
-                is_hit = self._is_hit(data)
-                if is_hit and self.cut is Cut.BEFORE:
+                await asyncio.sleep(self.delay_seconds)
+                if silent.is_set():
+                    continue
+                cut = self.cut if self._is_hit(data) else None
+                if cut in (Cut.BEFORE, Cut.EXIT):
                     break
-                if is_hit:
+                if cut is Cut.HANG:
+                    silent.set()
+                    continue
+                if cut is Cut.AFTER:
                     ending.set()
                 upstream_writer.write(data)
                 await upstream_writer.drain()
-                if is_hit:
+                if cut is Cut.AFTER:
                     await down
                     break
         down.cancel()
         _reset(writer)
         upstream_writer.close()
+        self.open.remove(silent)
 
     def _is_hit(self, data: bytes) -> bool:
         if self.nth == 0 or self.word not in data:
             return False
         self.seen += 1
+        if self.seen == self.nth and self.cut is Cut.EXIT:
+            self.on_exit()
         return self.seen == self.nth
 
     @staticmethod
-    async def _down(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ending: asyncio.Event) -> None:
+    async def _down(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ending: asyncio.Event, silent: asyncio.Event
+    ) -> None:
         """Hand on what the server says; once `ending`, take its next words and keep them."""
         with suppress(OSError):
             while data := await reader.read(65_536):
                 if ending.is_set():
                     return
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+                if not silent.is_set():
+                    writer.write(data)
+                    await writer.drain()
+        if not silent.is_set():
+            writer.close()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -32,12 +32,16 @@ _MINIMUM_VERSION = 15
 
 @dataclass(frozen=True, kw_only=True)
 class PoolOptions:
-    """How to connect. `is_pooled` says that a transaction-mode pooler stands between: then no session state is used."""
+    """How to connect. `is_pooled` says that a transaction-mode pooler stands between: then no session state is used.
+
+    The server gives a statement up after `statement_seconds`, the client a silent server `silence_seconds` later.
+    """
 
     min_size: int = 1
     max_size: int = 10
     acquire_seconds: float = 5.0
     statement_seconds: float = 20.0
+    silence_seconds: float = 5.0
     is_pooled: bool = False
     application_name: str = "imagejobs"
 
@@ -118,7 +122,7 @@ def _arguments(options: PoolOptions) -> dict[str, Any]:
         "min_size": options.min_size,
         "max_size": options.max_size,
         "timeout": options.acquire_seconds,
-        "command_timeout": options.statement_seconds + 5.0,
+        "command_timeout": options.statement_seconds + options.silence_seconds,
         "reset": _reset,
         "max_inactive_connection_lifetime": 300.0,
     }

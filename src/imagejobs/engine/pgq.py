@@ -30,7 +30,7 @@ from imagejobs.ports import Message, Transaction
 _PAYLOAD = struct.Struct("!16sq")
 _LANE = "generate:"
 _CONNECT_SECONDS = 5.0
-_STATEMENT_SECONDS = 10.0
+_STATEMENT_SECONDS = 5.0
 _SETTINGS = {"db_schema": "imagejobs", "channel": "imagejobs_engine", "durability": Durability.durable}
 
 Handle: TypeAlias = Callable[[UUID, int], Awaitable[None]]
@@ -71,6 +71,16 @@ def _queries(driver: Driver, pulse: Pulse | None = None) -> WatchedQueries:
     )
     queries.pulse = pulse or Pulse()
     return queries
+
+
+async def _ended(cycle: "asyncio.Task[None]", pulse: Pulse) -> None:
+    """Wait for the messages in hand, however long they take; for what the cycle still wants to say of them, not for long."""
+    while not cycle.done():
+        await _first_of(cycle, pulse.idle.wait())
+        await asyncio.wait([cycle], timeout=_CONNECT_SECONDS + _STATEMENT_SECONDS)
+        if pulse.idle.is_set():
+            cycle.cancel()
+            await asyncio.wait([cycle])
 
 
 async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
@@ -155,16 +165,17 @@ class PgqEngine:
 
         A manager that failed waits for the messages in its hands; the next one does not wait for that.
         """
-        cycles: set[asyncio.Task[None]] = set()
+        endings: set[asyncio.Task[None]] = set()
         while not stop.is_set():
             pulse, over = Pulse(), asyncio.Event()
             cycle = asyncio.create_task(self._cycle(handle, pulse, over))
-            cycles.add(cycle)
-            cycle.add_done_callback(cycles.discard)
             await _first_of(cycle, stop.wait(), pulse.failed.wait(), pulse.silent_for(self._silence_seconds))
             over.set()
+            ending = asyncio.create_task(_ended(cycle, pulse))
+            endings.add(ending)
+            ending.add_done_callback(endings.discard)
             await _first_of(stop.wait(), asyncio.sleep(self._options.restart_seconds))
-        await asyncio.gather(*cycles)
+        await asyncio.gather(*endings)
 
     async def _cycle(self, handle: Handle, pulse: Pulse, over: asyncio.Event) -> None:
         options = self._options
@@ -192,7 +203,8 @@ class PgqEngine:
     def _reader(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, pulse: Pulse) -> QueueManager:
         async def deliver(message: PgqJob) -> None:
             job_id, delivery_no = _PAYLOAD.unpack(message.payload or b"")
-            await handle(UUID(bytes=job_id), delivery_no)
+            with pulse.in_hand():
+                await handle(UUID(bytes=job_id), delivery_no)
 
         queries = _queries(AsyncpgPoolDriver(pool), pulse)
         manager = PatientReader(queries, queries.qbe.settings.channel)

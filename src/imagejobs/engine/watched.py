@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,7 +22,22 @@ class Pulse:
 
     def __init__(self) -> None:
         self.failed = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._in_hand = 0
         self._answered_at = time.monotonic()
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """A message is being worked on; not `idle` meanwhile."""
+        self._in_hand += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
+            if self._in_hand == 0:
+                self.idle.set()
 
     async def of(self, asking: Awaitable[_Answer]) -> _Answer:
         """The answer, noting that there was one, or that there was none."""

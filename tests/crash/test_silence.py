@@ -1,0 +1,103 @@
+"""A database that says nothing: connections that became black holes, all at once, while jobs are in hand; and a slow one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.domain.jobs import ResumeClass
+from imagejobs.imaging import Decoder
+from imagejobs.ports import Answer, Call, Submitted
+from tests.support.invariants import billed, broken_invariants
+from tests.support.providers import PRICE, Scripted
+from tests.support.proxy import Proxy, proxied
+from tests.support.world import World, open_world
+
+pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
+
+IMPATIENT = PoolOptions(max_size=6, acquire_seconds=1.0, statement_seconds=1.0, silence_seconds=0.5)
+LONGEST_SECONDS = 30.0  # D5: what a black hole holds is free again within half a minute
+
+
+@dataclass
+class Thoughtful(Scripted):
+    """Answers a call only when told to."""
+
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def submit(self, call: Call) -> Answer | Submitted:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().submit(call)
+
+
+@dataclass
+class Behind:
+    """An instance behind the proxy, and a way around it."""
+
+    world: World
+    proxy: Proxy
+    provider: Thoughtful
+    direct: Database
+
+
+@pytest.fixture
+async def behind(dsn: str, decoder: Decoder, tmp_path: Path) -> AsyncIterator[Behind]:
+    provider = Thoughtful(resume_class=ResumeClass.NONE)
+    async with AsyncExitStack() as stack:
+        direct = await Database.connect(dsn, PoolOptions(max_size=2))
+        stack.push_async_callback(direct.close)
+        proxy, through = await stack.enter_async_context(proxied(dsn))
+        database = await Database.connect(through, IMPATIENT)
+        stack.push_async_callback(database.close)
+        opened = open_world(through, database, decoder, tmp_path / "files", providers={"scripted": provider})
+        world = await stack.enter_async_context(opened)
+        yield Behind(world=world, proxy=proxy, provider=provider, direct=direct)
+
+
+async def test_d5_a_worker_whose_every_connection_became_a_black_hole_goes_on_by_itself(behind: Behind) -> None:
+    """A paid call of class *none* is in flight meanwhile: its picture is kept, and it is bought once."""
+    world, provider = behind.world, behind.provider
+    async with world.working():
+        first = (await world.generate()).json()["jobId"]
+        await provider.is_asked.wait()
+        began = time.monotonic()
+        assert behind.proxy.swallow() >= 3
+        provider.may_answer.set()
+        second = await accepted(world, "second")
+        states = {(await world.finished(job_id, LONGEST_SECONDS))["status"] for job_id in (first, second)}
+        assert time.monotonic() - began < LONGEST_SECONDS
+    assert states == {"completed"}
+    assert len(provider.bill) == 2
+    assert await billed(behind.direct) == 2 * PRICE
+    assert await broken_invariants(behind.direct) == {}
+
+
+async def accepted(world: World, key: str) -> str:
+    """As a client does: the same key again after a 503, which may be the only other answer."""
+    while True:
+        answer = await world.generate(idempotencyKey=key)
+        if answer.status_code in (200, 202):
+            job_id: str = answer.json()["jobId"]
+            return job_id
+        assert (answer.status_code, answer.json()["reason"]) == (503, "database_unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_d12_a_slow_database_slows_everything_and_loses_nothing(behind: Behind) -> None:
+    world, provider = behind.world, behind.provider
+    provider.may_answer.set()
+    behind.proxy.delay_seconds = 0.1
+    async with world.working():
+        jobs = await asyncio.gather(*(accepted(world, str(number)) for number in range(3)))
+        states = {(await world.finished(job_id, LONGEST_SECONDS))["status"] for job_id in jobs}
+        behind.proxy.delay_seconds = 0.0
+    assert states == {"completed"}
+    assert len(provider.bill) == len(jobs)
+    assert await broken_invariants(behind.direct) == {}
