@@ -72,11 +72,25 @@ def as_postgres(*words: str) -> None:
 
 
 @contextmanager
-def debian_server(port: int) -> Iterator[DebianServer]:
-    """A running cluster, gone when the block ends."""
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """A file system of its own, in memory, that is soon full; only root may have one."""
+    place = Path(tempfile.mkdtemp(prefix="imagejobs-test-disk-"))
+    mount = ("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", str(place))
+    unmount = ("umount", "--lazy", str(place))
+    subprocess.run(mount, check=True, stdin=subprocess.DEVNULL)
+    try:
+        yield place
+    finally:
+        subprocess.run(unmount, check=True, stdin=subprocess.DEVNULL)
+        place.rmdir()
+
+
+@contextmanager
+def debian_server(port: int, directory: Path | None = None) -> Iterator[DebianServer]:
+    """A running cluster, in `directory` or in memory, gone when the block ends."""
     binaries = debian_binaries()
     assert binaries is not None
-    directory = fast_directory()
+    directory = directory or fast_directory()
     data = directory / "cluster"
     data.mkdir()
     shutil.chown(data, "postgres", "postgres")
@@ -85,7 +99,7 @@ def debian_server(port: int) -> Iterator[DebianServer]:
     password.chmod(0o644)
     as_postgres(
         *(str(binaries / "initdb"), "-D", str(data), "-U", "imagejobs", "-A", "scram-sha-256"),
-        *("--pwfile", str(password), "-E", "UTF8", "--locale=C"),
+        *("--pwfile", str(password), "-E", "UTF8", "--locale=C", "--wal-segsize=1"),
     )
     server = DebianServer(binaries=binaries, data=data, port=port)
     server.start()

@@ -33,7 +33,7 @@ async def store_and_settle(deps: Deps, claim: Claim, attempt: Attempt, data: byt
         thumbnail_key=None,
     )
     await deps.probe("upload.before")
-    await _put(deps, artifact, data)
+    await _put(deps, artifact.object_key, data, artifact.media_type)
     await deps.probe("upload.after_put")
     await _settle(deps, claim, artifact)
     await deps.probe("upload.after_commit")
@@ -49,12 +49,12 @@ async def _begin_upload(deps: Deps, claim: Claim) -> None:
             raise LostClaim("Another worker owns the job now.")
 
 
-async def _put(deps: Deps, artifact: Artifact, data: bytes) -> None:
+async def _put(deps: Deps, key: str, data: bytes, media_type: str) -> None:
     """Store the object; a storage that does not come back counts as away."""
     seconds = deps.policy.upload_seconds
     try:
         async with asyncio.timeout(seconds):
-            await deps.storage.put(artifact.object_key, data, artifact.media_type)
+            await deps.storage.put(key, data, media_type)
     except TimeoutError as error:
         raise StorageUnavailable(
             f"The storage did not take the picture within {seconds:g} s; its bytes are kept."
@@ -86,7 +86,7 @@ async def make_thumbnail(deps: Deps, artifact: Artifact, data: bytes) -> None:
     try:
         thumbnail = await deps.decoder.thumbnail(data)
         key = thumbnail_key(artifact.object_key)
-        await deps.storage.put(key, thumbnail.data, "image/webp")
+        await _put(deps, key, thumbnail.data, "image/webp")
         async with deps.database.transaction() as tx:
             await artifacts.set_thumbnail(tx, artifact.attempt_id, key, thumbnail.blurhash)
     except Exception:

@@ -1,0 +1,94 @@
+"""The disk under PostgreSQL full in the midst of work: nothing is bought that cannot be written down, nothing is lost."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import asyncpg
+import pytest
+
+from imagejobs.db.migrate import migrate
+from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.engine.pgq import install
+from imagejobs.imaging import Decoder
+from tests.conftest import free_port
+from tests.support.databases import DebianServer, debian_binaries, debian_server, small_disk
+from tests.support.invariants import billed, broken_invariants
+from tests.support.providers import PRICE, Scripted, a_png
+from tests.support.world import World, open_world
+
+pytestmark = [
+    pytest.mark.skipif(debian_binaries() is None, reason="Debian's PostgreSQL is not installed"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk"),
+    pytest.mark.timeout(180),
+]
+
+MEGABYTES = 96
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DebianServer]:
+    with small_disk(MEGABYTES) as disk, debian_server(free_port(), disk) as running:
+        connection = await asyncpg.connect(running.dsn)
+        await migrate(connection, install)
+        await connection.close()
+        yield running
+
+
+async def until_refused(world: World, acknowledged: dict[str, str]) -> None:
+    """Go on ordering, while the disk fills up, until the service says that it cannot take more."""
+    number = len(acknowledged)
+    while True:
+        answer = await world.generate(idempotencyKey=f"{number}")
+        if answer.status_code == 503:
+            assert answer.json()["reason"] == "database_unavailable"
+            return
+        assert answer.status_code == 202
+        acknowledged[str(number)] = answer.json()["jobId"]
+        number += 1
+
+
+async def test_d9_a_full_disk_refuses_new_jobs_buys_nothing_unwritten_and_comes_back(
+    server: DebianServer, decoder: Decoder, tmp_path: Path
+) -> None:
+    provider = Scripted(data=a_png(edge=256))
+    acknowledged: dict[str, str] = {}
+    database = await Database.connect(server.dsn, PoolOptions(max_size=6))
+    async with open_world(server.dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        async with world.working():
+            first = await world.generate(idempotencyKey="before")
+            acknowledged["before"] = first.json()["jobId"]
+            await world.finished(acknowledged["before"])
+            ballast = fill(server.data.parent / "ballast")
+            await until_refused(world, acknowledged)
+            for _ in range(20):
+                refused = await world.generate(idempotencyKey="during")
+                assert refused.status_code in (200, 202, 503)
+                if refused.status_code != 503:
+                    acknowledged["during"] = refused.json()["jobId"]
+            ballast.unlink()
+            await asyncio.to_thread(start_again, server)
+            states = {(await world.finished(job_id, 60.0))["status"] for job_id in acknowledged.values()}
+        assert states == {"completed"}
+        assert len(provider.bill) == len(acknowledged)
+        assert await billed(database) == len(acknowledged) * PRICE
+        assert await broken_invariants(database) == {}
+    await database.close()
+
+
+def fill(path: Path) -> Path:
+    """Take all the room that is left, but for a little."""
+    room = os.statvfs(path.parent)
+    with path.open("wb") as file:
+        file.write(b"\0" * (room.f_bavail * room.f_frsize - 600_000))
+    return path
+
+
+def start_again(server: DebianServer) -> None:
+    """PostgreSQL ends itself when it cannot write its log (WAL); its supervisor would start it again, as this does."""
+    with suppress(CalledProcessError):
+        server.stop()
+    server.start()
