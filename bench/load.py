@@ -1,6 +1,7 @@
 """A load generator that costs little: HTTP/1.1 over plain streams, in a process of its own."""
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -44,10 +45,11 @@ async def _ask(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], targe
     return status
 
 
-async def saturate(target: Target, connections: int, seconds: float) -> Figures:
-    """Closed loop: as many requests as `connections` clients get through."""
+async def saturate(target: Target, connections: int, seconds: float = 3600.0, count: int = 1_000_000) -> Figures:
+    """Closed loop: as many requests as `connections` clients get through in that time, or `count` of them."""
     latencies: list[float] = []
     errors = 0
+    numbers = itertools.count()
     began = time.perf_counter()
 
     async def client(first: int) -> None:
@@ -55,7 +57,7 @@ async def saturate(target: Target, connections: int, seconds: float) -> Figures:
         parts = urlsplit(target.url)
         streams = await asyncio.open_connection(parts.hostname, parts.port)
         number = first
-        while time.perf_counter() - began < seconds:
+        while time.perf_counter() - began < seconds and next(numbers) < count:
             at = time.perf_counter()
             status = await _ask(streams, target, number)
             latencies.append(time.perf_counter() - at)
@@ -109,7 +111,8 @@ def main() -> None:
     if order["mode"] == "steady":
         figures = asyncio.run(steady(target, order["rate"], order["seconds"]))
     else:
-        figures = asyncio.run(saturate(target, order["connections"], order["seconds"]))
+        limits = {name: order[name] for name in ("seconds", "count") if name in order}
+        figures = asyncio.run(saturate(target, order["connections"], **limits))
     print(json.dumps(vars(figures)))
 
 
