@@ -6,6 +6,7 @@
     │  ├─ BodyTooLarge · UnsupportedMediaType
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
+    │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
@@ -61,8 +62,11 @@ from imagejobs.errors.own import (
     Poison,
 )
 from imagejobs.errors.request import (
+    AddressRefused,
+    AddressUnreachable,
     BodyTooLarge,
     BudgetExhausted,
+    DownloadRejected,
     IdempotencyKeyReused,
     InvalidField,
     InvalidTransition,
@@ -85,6 +89,8 @@ from imagejobs.errors.root import (
 )
 
 __all__ = [
+    "AddressRefused",
+    "AddressUnreachable",
     "AnswerUnusable",
     "Billed",
     "BodyTooLarge",
@@ -94,6 +100,7 @@ __all__ = [
     "ContentRefused",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DownloadRejected",
     "IdempotencyKeyReused",
     "ImageCorrupt",
     "ImageJobsError",
