@@ -231,13 +231,14 @@ async def test_a_second_address_is_tried_where_the_first_takes_no_connection() -
 )  # fmt: skip
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_c15_p23_a_redirect_inside_is_refused_before_any_connection(target: str, status: int) -> None:
-    with listening() as listener:
-        location = target.format(port=listener.getsockname()[1])
-        with scripted_server(Reply(status=status, headers={"location": location})) as script:
-            outbound = Rerouted(int(script.url.rpartition(":")[2]))
-            async with guarding(resolve=answering([PUBLIC], ["10.0.0.1"]), outbound=outbound) as guard:
-                with pytest.raises(AddressRefused):
-                    await guard.fetch("http://pictures.example/", max_bytes=100)
+    def redirect(port: int) -> Reply:
+        return Reply(status=status, headers={"location": target.format(port=port)})
+
+    with listening() as listener, scripted_server(redirect(listener.getsockname()[1])) as script:
+        outbound = Rerouted(int(script.url.rpartition(":")[2]))
+        async with guarding(resolve=answering([PUBLIC], ["10.0.0.1"]), outbound=outbound) as guard:
+            with pytest.raises(AddressRefused):
+                await guard.fetch("http://pictures.example/", max_bytes=100)
         assert nobody_came(listener)
     assert len(outbound.asked) == 1
 

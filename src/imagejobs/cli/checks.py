@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagejobs import __version__
-from imagejobs.bootstrap import load_providers, make_storage
+from imagejobs.bootstrap import default_provider, load_providers, make_storage
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import located, opened
@@ -204,8 +204,8 @@ def _default_provider(settings: Settings, names: list[str]) -> Finding:
             return _ok(subject, f"{chosen}, from IMAGEJOBS_DEFAULT_PROVIDER")
         return _fail(subject, f"IMAGEJOBS_DEFAULT_PROVIDER is {chosen}, there is {known}", _CORRECT)
     paid = [name for name in names if name != _SKETCH]
-    if len(paid) == 1:
-        return _ok(subject, f"{paid[0]}, the only one that costs money")
+    if (found := default_provider(settings, names)) is not None:
+        return _ok(subject, f"{found}, {'the only paid one' if len(paid) == 1 else f'which comes first among {known}'}")
     if paid:
         choice = " or ".join(f"IMAGEJOBS_DEFAULT_PROVIDER={name}" for name in paid)
         return _warn(subject, f"none chosen among {known}: jobs without a model will fail", f"Set {choice}.")
