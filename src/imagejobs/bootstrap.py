@@ -6,9 +6,10 @@ It imports neither the web nor the worker, so that each process loads only what 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from hashlib import sha256
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
@@ -110,7 +111,18 @@ def _deps(
         probe=probe,
         policy=policy,
         worker_id=worker_id,
+        key_fingerprints=key_fingerprints(settings, providers),
     )
+
+
+def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """What tells one key of a provider from another, and one address, without telling the key; none for one with neither."""
+    configs = {name: settings.provider_config(name) for name in names}
+    return {
+        name: sha256("\0".join((name, config.api_key or "", config.base_url or "")).encode()).hexdigest()[:16]
+        for name, config in configs.items()
+        if config.api_key or config.base_url
+    }
 
 
 def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:

@@ -10,7 +10,7 @@
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
-    │  ├─ ProviderUnreachable            surely not sent
+    │  ├─ ProviderUnreachable · ProviderPaused          surely not sent
     │  ├─ ProviderRejected · ContentRefused
     │  ├─ ProviderThrottled · ProviderOverloaded · ProviderTimeout · ProviderFailed
     │  ├─ ProviderKeyRejected · ProviderCreditExhausted
@@ -43,6 +43,7 @@ from imagejobs.errors.outside import (
     ProviderFailed,
     ProviderKeyRejected,
     ProviderOverloaded,
+    ProviderPaused,
     ProviderRejected,
     ProviderThrottled,
     ProviderTimeout,
@@ -125,6 +126,7 @@ __all__ = [
     "ProviderFailed",
     "ProviderKeyRejected",
     "ProviderOverloaded",
+    "ProviderPaused",
     "ProviderRejected",
     "ProviderThrottled",
     "ProviderTimeout",
