@@ -116,12 +116,12 @@ def _deps(
 
 
 def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]:
-    """What tells one key of a provider from another, and one address, without telling the key; none for one with neither."""
+    """What tells a provider's key at its address from another, without telling the key; nothing for one without a key."""
     configs = {name: settings.provider_config(name) for name in names}
     return {
-        name: sha256("\0".join((name, config.api_key or "", config.base_url or "")).encode()).hexdigest()[:16]
+        name: sha256("\0".join((name, config.api_key, config.base_url or "")).encode()).hexdigest()[:16]
         for name, config in configs.items()
-        if config.api_key or config.base_url
+        if config.api_key
     }
 
 

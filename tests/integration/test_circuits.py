@@ -206,8 +206,8 @@ def test_a_fingerprint_tells_keys_and_addresses_apart_and_tells_no_key() -> None
     def of(**found: str) -> str | None:
         return key_fingerprints(Settings(provider_settings={"brush": found}), ["brush"]).get("brush")
 
-    made = [of(api_key="s3cret"), of(api_key="other"), of(api_key="s3cret", base_url="http://x"), of(base_url="http://x")]
-    assert len(set(made)) == 4
-    assert made == [*dict.fromkeys(made)]
+    made = [of(api_key="s3cret"), of(api_key="other"), of(api_key="s3cret", base_url="http://x")]
+    assert len(set(made)) == 3
+    assert made[0] == of(api_key="s3cret")
     assert all(one and "s3cret" not in one for one in made)
-    assert of() is None
+    assert of(base_url="http://x") is None

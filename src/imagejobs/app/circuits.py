@@ -69,7 +69,7 @@ async def note_error(deps: Deps, tx: Transaction, provider: str, error: ImageJob
 
 
 def _account(deps: Deps, provider: str) -> Account | None:
-    """None for a provider without key and address, such as `sketch`: its troubles are rehearsed."""
+    """None for a provider without a key, such as `sketch`: its troubles are its own, or rehearsed."""
     fingerprint = deps.key_fingerprints.get(provider)
     return None if fingerprint is None else Account(provider=provider, fingerprint=fingerprint)
 
