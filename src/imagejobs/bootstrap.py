@@ -6,9 +6,10 @@ It imports neither the web nor the worker, so that each process loads only what 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from hashlib import sha256
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
@@ -110,12 +111,23 @@ def _deps(
         probe=probe,
         policy=policy,
         worker_id=worker_id,
+        key_fingerprints=key_fingerprints(settings, providers),
     )
+
+
+def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """What tells a provider's key at its address from another, without telling the key; nothing for one without a key."""
+    configs = {name: settings.provider_config(name) for name in names}
+    return {
+        name: sha256("\0".join((name, config.api_key, config.base_url or "")).encode()).hexdigest()[:16]
+        for name, config in configs.items()
+        if config.api_key
+    }
 
 
 def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:
     return Policy(
-        default_provider=_default_provider(settings, providers),
+        default_provider=default_provider(settings, list(providers)),
         schedule=RetrySchedule(
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,
@@ -130,17 +142,18 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
     )
 
 
-def _default_provider(settings: Settings, providers: Mapping[str, Provider]) -> str | None:
-    """The operator's word, else the only provider that costs money (D2)."""
+def default_provider(settings: Settings, names: Sequence[str]) -> str | None:
+    """The operator's word, else Google's, else Nano Banana's, else the only one configured (D2); `up` adds `sketch`."""
     if settings.default_provider is not None:
-        if settings.default_provider not in providers:
-            known = ", ".join(providers) or "none"
+        if settings.default_provider not in names:
+            known = ", ".join(names) or "none"
             raise ConfigurationError(
                 [f"IMAGEJOBS_DEFAULT_PROVIDER names {settings.default_provider}, but there is {known}."]
             )
         return settings.default_provider
-    paid = [name for name in providers if name != "sketch"]
-    return paid[0] if len(paid) == 1 else None
+    configured = [name for name in names if name != "sketch"]
+    preferred = [name for name in ("gemini", "nanobanana") if name in configured]
+    return preferred[0] if preferred else configured[0] if len(configured) == 1 else None
 
 
 def load_providers(settings: Settings) -> dict[str, Provider]:

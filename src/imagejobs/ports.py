@@ -139,11 +139,16 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderConfig:
-    """What a provider is built from; by pattern `IMAGEJOBS_<PROVIDER>_API_KEY`, `_BASE_URL`, `_TIMEOUT_SECONDS` (F5)."""
+    """What a provider is built from; by pattern `IMAGEJOBS_<PROVIDER>_API_KEY`, `_BASE_URL`, `_TIMEOUT_SECONDS` (F5).
+
+    `options` holds whatever else follows the pattern, by its name in lower case; `outbound_allow` is for `net.guard.Guard`.
+    """
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     timeout_seconds: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    outbound_allow: tuple[str, ...] = ()
 
 
 ProviderFactory: TypeAlias = Callable[[ProviderConfig], Provider | None]

@@ -13,11 +13,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from imagejobs.errors import ConfigurationError
 from imagejobs.ports import ProviderConfig
 
-_PROVIDER_SETTING = re.compile(r"IMAGEJOBS_([A-Z0-9]+)_(API_KEY|BASE_URL|TIMEOUT_SECONDS)")
+_PROVIDER_SETTING = re.compile(r"IMAGEJOBS_([A-Z0-9]+)_([A-Z0-9_]+)")
 PROVIDER_PATTERNS = {
     "IMAGEJOBS_<PROVIDER>_API_KEY": "The key of that provider; `<PROVIDER>` is its name in capitals.",
     "IMAGEJOBS_<PROVIDER>_BASE_URL": "Where that provider answers, instead of its usual address.",
     "IMAGEJOBS_<PROVIDER>_TIMEOUT_SECONDS": "How long one call may take, instead of what its catalogue entry says.",
+    "IMAGEJOBS_NANOBANANA_POLL_PATH": (
+        "The route by which the service of NANO_BANANA_API_URL is asked for a job, like `/jobs/{id}`. Setting it says that "
+        "the service answers with ids, so that a lost worker loses no picture."
+    ),
+    "IMAGEJOBS_NANOBANANA_PRICE": "What that service takes for a picture, in US dollars, where it does not say; else 0.04.",
 }
 
 
@@ -56,10 +61,26 @@ class Settings(BaseSettings):
     )
     default_provider: str | None = _setting(
         "IMAGEJOBS_DEFAULT_PROVIDER",
-        "The provider of jobs that name no model; unset: the only one that costs money.",
+        "The provider of jobs that name no model; unset: `gemini` if it has a key, else `nanobanana`, else the only other, "
+        "else `sketch` under `up`.",
+    )
+    nano_banana_api_key: str | None = _setting(
+        "NANO_BANANA_API_KEY", "The key of a service with the Nano Banana contract; activates `nanobanana`.", repr=False
+    )
+    nano_banana_api_url: str = _setting("NANO_BANANA_API_URL", "Where that service answers.", "https://api.nanobanana.ai/v1")
+    google_ai_api_key: str | None = _setting(
+        "GOOGLE_AI_API_KEY", "A key of Google's API, home of the Nano Banana models; activates `gemini`.", repr=False
+    )
+    gemini_api_key: str | None = _setting(
+        "GEMINI_API_KEY", "The same under another name; GOOGLE_AI_API_KEY wins.", repr=False
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
+    )
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = _setting(
+        "IMAGEJOBS_OUTBOUND_ALLOW",
+        "Hosts, or `host:port`, separated by commas, that files may be fetched from though private or on an odd port.",
+        (),
     )
     concurrency: int = _setting("IMAGEJOBS_CONCURRENCY", "Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
     workers: int = _setting("IMAGEJOBS_WORKERS", "Worker processes that `up` runs.", 1, ge=0, le=64)
@@ -102,7 +123,7 @@ class Settings(BaseSettings):
     )
     provider_settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -124,6 +145,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin} is no origin; one looks like https://app.example")
         return value
 
+    @field_validator("outbound_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", entry, re.ASCII):
+                raise ValueError(f"{entry} is no host; one looks like pictures.internal, 10.0.0.5:8080 or [fd00::5]:8080")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -138,16 +167,27 @@ class Settings(BaseSettings):
 
     def provider_config(self, name: str) -> ProviderConfig:
         """What the environment says of one provider."""
-        found = self.provider_settings.get(name, {})
-        seconds = found.get("timeout_seconds")
+        found = {**self._guides_names().get(name, {}), **self.provider_settings.get(name, {})}
+        seconds = found.pop("timeout_seconds", None)
         try:
             return ProviderConfig(
-                api_key=found.get("api_key"),
-                base_url=found.get("base_url"),
+                api_key=found.pop("api_key", None),
+                base_url=found.pop("base_url", None),
                 timeout_seconds=None if seconds is None else float(seconds),
+                options=found,
+                outbound_allow=self.outbound_allow,
             )
         except ValueError as error:
             raise ConfigurationError([f"IMAGEJOBS_{name.upper()}_TIMEOUT_SECONDS must be a number of seconds."]) from error
+
+    def _guides_names(self) -> Mapping[str, Mapping[str, str]]:
+        """Providers' settings under the names that guides give them (D1, D2); the pattern's variables win."""
+        google = self.google_ai_api_key or self.gemini_api_key
+        banana = {"api_key": self.nano_banana_api_key, "base_url": self.nano_banana_api_url}
+        return {
+            "gemini": {"api_key": google} if google else {},
+            "nanobanana": {name: value for name, value in banana.items() if value},
+        }
 
 
 def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has its own type

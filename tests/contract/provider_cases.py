@@ -8,6 +8,7 @@ from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import (
     ContentRefused,
     ModelUnavailable,
+    NoImageReturned,
     OutcomeUnknown,
     ProviderCreditExhausted,
     ProviderError,
@@ -20,6 +21,7 @@ from imagejobs.errors import (
 )
 from imagejobs.ports import Provider, ProviderConfig
 from imagejobs.providers.sketch import provider as sketch
+from tests.support.nanobanana_server import nanobanana_with_its_server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +29,14 @@ class ProviderCase:
     """One adapter against something that plays its service.
 
     `plain` brings a picture; each of `failing` raises that error when it is submitted; `slow` takes many seconds.
+    `failing_seconds` is the deadline of the failing calls: short where a timeout is among them.
     """
 
     open: Callable[[], Provider]
     plain: GenerationRequest
     failing: tuple[tuple[GenerationRequest, type[ProviderError]], ...]
     slow: GenerationRequest
+    failing_seconds: float = 0.05
 
 
 _PLAIN = GenerationRequest(
@@ -59,4 +63,24 @@ _SKETCH = ProviderCase(
     slow=replace(_PLAIN, prompt="[slow 60s]"),
 )
 
-CASES: dict[str, ProviderCase] = {"sketch": _SKETCH}
+_BANANA = replace(_PLAIN, model="nanobanana")
+
+_NANOBANANA = ProviderCase(
+    open=nanobanana_with_its_server,
+    plain=_BANANA,
+    failing=(
+        (replace(_BANANA, prompt="status 400"), ProviderRejected),
+        (replace(_BANANA, prompt="status 401"), ProviderKeyRejected),
+        (replace(_BANANA, prompt="status 402"), ProviderCreditExhausted),
+        (replace(_BANANA, prompt="status 429"), ProviderThrottled),
+        (replace(_BANANA, prompt="status 500"), OutcomeUnknown),
+        (replace(_BANANA, prompt="status 503"), ProviderOverloaded),
+        (replace(_BANANA, prompt="unsafe"), ContentRefused),
+        (replace(_BANANA, prompt="nothing"), NoImageReturned),
+        (replace(_BANANA, prompt="cut"), OutcomeUnknown),
+    ),
+    slow=replace(_BANANA, prompt="slow"),
+    failing_seconds=5.0,
+)
+
+CASES: dict[str, ProviderCase] = {"sketch": _SKETCH, "nanobanana": _NANOBANANA}

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 
+from imagejobs.app.circuits import note_error
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, attempts, jobs, ledger
 from imagejobs.domain.jobs import Attempt, Claim, Failure, Job, JobStatus, Outcome, ResumeClass, Stage
@@ -67,6 +68,8 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
             raise LostClaim("Another worker owns the job now.")
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
         verdict = _in_doubt(claim, attempt, error)
+        if attempt is not None and attempt.stage is not Stage.ANSWERED:
+            await note_error(deps, tx, attempt.provider, error)
         decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
         if isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:

@@ -44,6 +44,7 @@ class Deps:
     probe: Probe
     policy: Policy
     worker_id: UUID
+    key_fingerprints: Mapping[str, str] = field(default_factory=dict)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imagejobs.app.choose import NO_DEFAULT
+from imagejobs.app.circuits import admit, note_success
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
 from imagejobs.app.room import MemoryRoom
@@ -58,7 +59,9 @@ async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, b
         return claim.attempt, await _staged(deps, claim.attempt)
     provider = _provider(deps, claim.job)
     request = generation_request(claim.job)
-    attempt = claim.attempt or await _commit_intent(deps, claim, provider, request)
+    is_watched, attempt = True, claim.attempt
+    if attempt is None:
+        is_watched, attempt = await _commit_intent(deps, claim, provider, request)
     call = Call(
         request=request,
         idempotency_key=attempt.idempotency_key,
@@ -70,6 +73,8 @@ async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, b
     while isinstance(answer, Submitted):
         answer = await _wait_for(deps, purchase, answer)
     await stage(deps, attempt, answer)
+    if is_watched:
+        await note_success(deps, provider.name)
     return attempt, answer.data
 
 
@@ -104,8 +109,8 @@ async def _staged(deps: Deps, attempt: Attempt) -> bytes:
     return data
 
 
-async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: GenerationRequest) -> Attempt:
-    """Open the attempt and say `generating`, if the claim still holds: the last check before money is spent.
+async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: GenerationRequest) -> tuple[bool, Attempt]:
+    """Open the attempt and say `generating`, if the claim and the circuit let it: the last check before money is spent.
 
     Where the commit's own answer is lost, the attempt is looked up: nothing was sent yet, so what is there may go on.
     """
@@ -121,23 +126,24 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
         worker=str(deps.worker_id),
     )
     try:
-        attempt = await _open(deps, claim, new, provider.quote(request))
+        is_watched, attempt = await _open(deps, claim, new, provider.quote(request))
     except DatabaseUnavailable:
-        attempt = await _reread(deps, claim, new.id)
+        is_watched, attempt = True, await _reread(deps, claim, new.id)
     await deps.probe("dispatch.after_intent")
-    return attempt
+    return is_watched, attempt
 
 
-async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote) -> Attempt:
+async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote) -> tuple[bool, Attempt]:
     async with deps.database.transaction() as tx:
         change = jobs.Change(to=JobStatus.GENERATING, fence=claim.fence, purchases=1)
         if await jobs.move(tx, claim.job_id, change) is None:
             raise LostClaim("Another worker owns the job now.")
+        is_watched = await admit(deps, tx, new.provider)
         reservation_no = await ledger.open_reservation(tx, claim.job_id)
         if reservation_no is None:
             reservation_no = await _reserve_again(tx, claim.job, quote)
         await deps.probe("budget.after_reserve")
-        return await attempts.open_attempt(tx, new, reservation_no)
+        return is_watched, await attempts.open_attempt(tx, new, reservation_no)
 
 
 async def _reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagejobs import __version__
-from imagejobs.bootstrap import load_providers, make_storage
+from imagejobs.bootstrap import default_provider, load_providers, make_storage
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import located, opened
@@ -72,7 +72,7 @@ async def examine() -> list[Finding]:
             _fail("settings", problem, "Correct it in the environment or in .env.") for problem in error.problems
         ]
     findings.append(_ok("settings", "readable"))
-    for check in (_data_directory, _database, _storage, _providers, _service):
+    for check in (_data_directory, _database, _storage, provider_findings, _service):
         findings += [finding async for finding in check(settings)]
     return findings
 
@@ -179,7 +179,8 @@ def _unmade_storage(path: Path) -> Finding:
     return _fail("storage", f"{path} is not there, and cannot be made in {existing}", "Give this user access to it.")
 
 
-async def _providers(settings: Settings) -> AsyncIterator[Finding]:
+async def provider_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Each provider, asked free of charge, and who gets the jobs that name no model."""
     try:
         providers = load_providers(settings)
     except ConfigurationError as error:
@@ -190,7 +191,8 @@ async def _providers(settings: Settings) -> AsyncIterator[Finding]:
             health = await provider.check()
         finally:
             await provider.close()
-        advice = "Jobs for it will fail until this is put right."
+        key = f"IMAGEJOBS_{provider.name.upper()}_API_KEY"
+        advice = f"Jobs for it will fail until this is put right. Its key is set by {key}, or as the settings page says."
         yield _ok(provider.name, health.detail) if health.ok else _fail(provider.name, health.detail, advice)
     yield _default_provider(settings, list(providers))
 
@@ -204,8 +206,8 @@ def _default_provider(settings: Settings, names: list[str]) -> Finding:
             return _ok(subject, f"{chosen}, from IMAGEJOBS_DEFAULT_PROVIDER")
         return _fail(subject, f"IMAGEJOBS_DEFAULT_PROVIDER is {chosen}, there is {known}", _CORRECT)
     paid = [name for name in names if name != _SKETCH]
-    if len(paid) == 1:
-        return _ok(subject, f"{paid[0]}, the only one that costs money")
+    if (found := default_provider(settings, names)) is not None:
+        return _ok(subject, f"{found}, {'the only paid one' if len(paid) == 1 else f'which comes first among {known}'}")
     if paid:
         choice = " or ".join(f"IMAGEJOBS_DEFAULT_PROVIDER={name}" for name in paid)
         return _warn(subject, f"none chosen among {known}: jobs without a model will fail", f"Set {choice}.")

@@ -33,11 +33,12 @@ def doctor(
         if as_json:
             print_json(finding.document())
         else:
-            print(_line(finding))
+            print(line_of(finding))
     failed = any(finding.level is Level.FAIL for finding in findings)
     raise typer.Exit(ExitCode.JOB_FAILED if failed else ExitCode.OK)
 
 
-def _line(finding: Finding) -> str:
+def line_of(finding: Finding) -> str:
+    """The finding for a person, and below it what to do."""
     advice = f"\n{'':<23}→ {printable(finding.advice)}" if finding.advice else ""
     return f"{finding.level.value:<5} {finding.subject:<16} {printable(finding.detail)}{advice}"

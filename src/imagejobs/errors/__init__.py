@@ -6,10 +6,11 @@
     │  ├─ BodyTooLarge · UnsupportedMediaType
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
+    │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
-    │  ├─ ProviderUnreachable            surely not sent
+    │  ├─ ProviderUnreachable · ProviderPaused          surely not sent
     │  ├─ ProviderRejected · ContentRefused
     │  ├─ ProviderThrottled · ProviderOverloaded · ProviderTimeout · ProviderFailed
     │  ├─ ProviderKeyRejected · ProviderCreditExhausted
@@ -42,6 +43,7 @@ from imagejobs.errors.outside import (
     ProviderFailed,
     ProviderKeyRejected,
     ProviderOverloaded,
+    ProviderPaused,
     ProviderRejected,
     ProviderThrottled,
     ProviderTimeout,
@@ -61,8 +63,11 @@ from imagejobs.errors.own import (
     Poison,
 )
 from imagejobs.errors.request import (
+    AddressRefused,
+    AddressUnreachable,
     BodyTooLarge,
     BudgetExhausted,
+    DownloadRejected,
     IdempotencyKeyReused,
     InvalidField,
     InvalidTransition,
@@ -85,6 +90,8 @@ from imagejobs.errors.root import (
 )
 
 __all__ = [
+    "AddressRefused",
+    "AddressUnreachable",
     "AnswerUnusable",
     "Billed",
     "BodyTooLarge",
@@ -94,6 +101,7 @@ __all__ = [
     "ContentRefused",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DownloadRejected",
     "IdempotencyKeyReused",
     "ImageCorrupt",
     "ImageJobsError",
@@ -118,6 +126,7 @@ __all__ = [
     "ProviderFailed",
     "ProviderKeyRejected",
     "ProviderOverloaded",
+    "ProviderPaused",
     "ProviderRejected",
     "ProviderThrottled",
     "ProviderTimeout",

@@ -57,6 +57,18 @@ class ProviderThrottled(ProviderError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ProviderPaused(ProviderError):
+    """Nothing was sent: the provider failed several times in a row and is left alone for `retry_after_seconds`."""
+
+    code = Code.TEMPORARY
+    reason = "provider_paused"
+    retry = Retry.SNOOZE
+
+    def __init__(self, detail: str, retry_after_seconds: float) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class ProviderOverloaded(ProviderError):
     """The provider has no capacity just now, and did not charge."""
 
