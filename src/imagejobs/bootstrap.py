@@ -75,7 +75,7 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         decoder = Decoder(max_pixels=settings.max_picture_pixels)
         if role is Role.WORKER:
             await decoder.start()
-            stack.push_async_callback(decoder.stop)
+        stack.push_async_callback(decoder.stop)  # the API starts it with the first upload
         policy = _policy(settings, providers, micros_per_credit)
         yield _deps(settings, database, providers, storage, decoder, policy)
 
@@ -126,6 +126,8 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         staged_bytes_days=settings.staged_bytes_days,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
+        input_max_bytes=settings.input_max_bytes,
+        input_days=settings.input_days,
         idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
     )
 

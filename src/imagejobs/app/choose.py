@@ -58,12 +58,13 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
             raise UnsupportedCapability(field, problem)
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
-    if len(request.references) > model.max_references:
-        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}.")
+    if (count := len(request.references)) > model.max_references:
+        takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
     if request.source_image and not model.takes_source_image:
-        raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
+        raise UnsupportedCapability("sourceImage", f"{model.name} changes no pictures, it only makes them from words.")
     if request.mask and not model.takes_mask:
-        raise UnsupportedCapability("mask", f"{model.name} takes none; describe the region in maskDescription.")
+        raise UnsupportedCapability("mask", f"{model.name} takes no masks; describe the region in maskDescription.")
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import KeyCache, KnownProjects
-from imagejobs.app.room import BODIES_AT_ONCE
+from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
@@ -28,6 +28,8 @@ class Policy:
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
+    input_max_bytes: int = 20 * 1024 * 1024
+    input_days: int = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,5 +47,7 @@ class Deps:
     policy: Policy
     worker_id: UUID
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
+    input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
+    input_bytes: ByteRoom = field(default_factory=ByteRoom)
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

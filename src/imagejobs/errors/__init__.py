@@ -3,7 +3,7 @@
     ImageJobsError                       code, reason, retry, billed, detail
     ├─ RequestError                      the caller must change something
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
-    │  ├─ BodyTooLarge · UnsupportedMediaType
+    │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
     │  └─ BudgetExhausted · TooManyRequests
@@ -15,6 +15,7 @@
     │  ├─ ProviderKeyRejected · ProviderCreditExhausted
     │  ├─ OutcomeUnknown                 sent, no answer: never paid again in silence
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
+    ├─ InputError                        InputUnavailable · InputUnreachable
     ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · InternalError
@@ -32,6 +33,9 @@ from imagejobs.errors.outside import (
     ContentRefused,
     ImageCorrupt,
     ImageTooLarge,
+    InputError,
+    InputUnavailable,
+    InputUnreachable,
     ModelUnavailable,
     NoImageReturned,
     NoProviderConfigured,
@@ -76,6 +80,7 @@ from imagejobs.errors.request import (
     UnknownModel,
     UnsupportedCapability,
     UnsupportedMediaType,
+    UnusablePicture,
 )
 from imagejobs.errors.root import (
     Billed,
@@ -98,6 +103,9 @@ __all__ = [
     "ImageCorrupt",
     "ImageJobsError",
     "ImageTooLarge",
+    "InputError",
+    "InputUnavailable",
+    "InputUnreachable",
     "InternalError",
     "InvalidField",
     "InvalidTransition",
@@ -133,6 +141,7 @@ __all__ = [
     "UnknownModel",
     "UnsupportedCapability",
     "UnsupportedMediaType",
+    "UnusablePicture",
     "every_error",
 ]
 
