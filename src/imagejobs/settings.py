@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
     )
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = _setting(
+        "IMAGEJOBS_OUTBOUND_ALLOW",
+        "Hosts, or `host:port`, separated by commas, that files may be fetched from though private or on an odd port.",
+        (),
+    )
     concurrency: int = _setting("IMAGEJOBS_CONCURRENCY", "Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
     workers: int = _setting("IMAGEJOBS_WORKERS", "Worker processes that `up` runs.", 1, ge=0, le=64)
     heartbeat_seconds: float = _setting(
@@ -112,7 +117,7 @@ class Settings(BaseSettings):
     )
     provider_settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -132,6 +137,14 @@ class Settings(BaseSettings):
         for origin in value:
             if not re.fullmatch(r"https?://[^/]+", origin):
                 raise ValueError(f"{origin} is no origin; one looks like https://app.example")
+        return value
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", entry, re.ASCII):
+                raise ValueError(f"{entry} is no host; one looks like pictures.internal, 10.0.0.5:8080 or [fd00::5]:8080")
         return value
 
     @field_validator("log_level")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -77,7 +78,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def talking(talk: Talk) -> AsyncIterator[Listener]:
+async def talking(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[Listener]:
     """A server on this machine that talks as it is told; whatever goes wrong in it ends that connection only."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -89,7 +90,7 @@ async def talking(talk: Talk) -> AsyncIterator[Listener]:
             await talk(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20, backlog=2048)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20, backlog=2048, ssl=tls)
     try:
         yield Listener(server.sockets[0].getsockname()[1])
     finally:

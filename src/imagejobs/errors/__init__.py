@@ -6,6 +6,7 @@
     │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
+    │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
@@ -65,8 +66,11 @@ from imagejobs.errors.own import (
     Poison,
 )
 from imagejobs.errors.request import (
+    AddressRefused,
+    AddressUnreachable,
     BodyTooLarge,
     BudgetExhausted,
+    DownloadRejected,
     IdempotencyKeyReused,
     InvalidField,
     InvalidTransition,
@@ -90,6 +94,8 @@ from imagejobs.errors.root import (
 )
 
 __all__ = [
+    "AddressRefused",
+    "AddressUnreachable",
     "AnswerUnusable",
     "Billed",
     "BodyTooLarge",
@@ -99,6 +105,7 @@ __all__ = [
     "ContentRefused",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DownloadRejected",
     "IdempotencyKeyReused",
     "ImageCorrupt",
     "ImageJobsError",

@@ -105,6 +105,26 @@ class BudgetExhausted(RequestError):
     reason = "budget_exhausted"
 
 
+class AddressRefused(RequestError):
+    """The address is none that this service fetches; no connection was opened."""
+
+    reason = "address_refused"
+
+
+class AddressUnreachable(RequestError):
+    """Nothing whole came from the address in time: no name, no route, TLS failed, cut off, or a fault of its server."""
+
+    code = Code.TEMPORARY
+    reason = "address_unreachable"
+    retry = Retry.LATER
+
+
+class DownloadRejected(RequestError):
+    """The address answers, but not with a file that may be taken: gone, not allowed, too large, an endless redirect."""
+
+    reason = "download_rejected"
+
+
 class TooManyRequests(RequestError):
     """The caller is over a rate limit."""
 

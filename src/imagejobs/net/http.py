@@ -1,4 +1,4 @@
-"""The one outgoing HTTP client, for addresses that the operator configured.
+"""The one outgoing HTTP client, for addresses that the operator configured; `net/guard.py` goes before it for all others.
 
 It tells apart what was surely not sent (`NotSent`) from what went out and whose answer is lost (`AnswerLost`): only the
 first may be bought again. Nothing is retried, redirected or remembered; no proxy is taken from the environment.
@@ -7,10 +7,11 @@ first may be bought again. Nothing is retried, redirected or remembered; no prox
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import httpx2
 
@@ -47,6 +48,7 @@ class OutboundRequest:
 
     `is_repeatable` says that sending it twice does no harm. Only then it may go over a kept connection, which the other side
     may be closing at this very moment; anything else gets a connection of its own.
+    `server_name` is the name that TLS must prove where `url` holds an address. `is_raw` leaves a compressed body as it is.
     """
 
     method: str
@@ -56,6 +58,8 @@ class OutboundRequest:
     body: bytes = field(default=b"", repr=False)
     max_body_bytes: int = 32 * MEBIBYTE
     is_repeatable: bool = False
+    server_name: str | None = None
+    is_raw: bool = False
     before_body: Callable[[], Awaitable[None]] | None = None  # awaited once a success has begun; the deadline stands still
 
 
@@ -116,11 +120,11 @@ class Outbound:
         async with aclosing(await transport.handle_async_request(prepared)) as response:
             if response.status_code >= 300:
                 limit.reschedule(None)
-                body = await _beginning(response)
+                body = await _beginning(response, asked)
             else:
                 await _wait_for_room(asked, limit)
                 async with self._receiving:
-                    body = await _whole(response, asked.max_body_bytes)
+                    body = await _whole(response, asked)
         return OutboundAnswer(status=response.status_code, headers=dict(response.headers), body=body)
 
     @cached_property
@@ -148,12 +152,14 @@ def _prepared(request: OutboundRequest) -> httpx2.Request:
         headers["connection"] = "close"
     # The waits for a slot, the connection and TLS stay below the deadline together, so that what the deadline ends was sent.
     seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
-    timeout = {"connect": seconds, "pool": seconds}
+    extensions: dict[str, Any] = {"timeout": {"connect": seconds, "pool": seconds}}
+    if request.server_name is not None:
+        extensions["sni_hostname"] = request.server_name
     try:
         url = httpx2.URL(request.url)
         if not 1 <= (url.port or 1) <= 65_535:
             raise httpx2.InvalidURL(f"there is no port {url.port}")
-        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
+        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
 
@@ -169,13 +175,14 @@ async def _wait_for_room(asked: OutboundRequest, limit: asyncio.Timeout) -> None
     limit.reschedule(asyncio.get_running_loop().time() + left)
 
 
-async def _whole(response: httpx2.Response, max_bytes: int) -> bytes:
-    """The body, decoded where it came compressed; neither form may pass `max_bytes`."""
+async def _whole(response: httpx2.Response, asked: OutboundRequest) -> bytes:
+    """The body, decoded where it came compressed; neither form may pass the request's limit."""
+    max_bytes = asked.max_body_bytes
     too_large = f"the answer is larger than {max_bytes} bytes"
     if int(response.headers.get("content-length", 0)) > max_bytes:
         raise AnswerTooLarge(too_large)
     chunks, size = [], 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in _chunks(response, asked):
         size += len(chunk)
         if max(size, response.num_bytes_downloaded) > max_bytes:
             raise AnswerTooLarge(too_large)
@@ -183,16 +190,20 @@ async def _whole(response: httpx2.Response, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _beginning(response: httpx2.Response) -> bytes:
+def _chunks(response: httpx2.Response, asked: OutboundRequest) -> AsyncIterator[bytes]:
+    return response.aiter_raw() if asked.is_raw else response.aiter_bytes()
+
+
+async def _beginning(response: httpx2.Response, asked: OutboundRequest) -> bytes:
     """What comes of an error's body without harm; that it breaks off changes nothing."""
     body = bytearray()
     with suppress(httpx2.HTTPError, OSError, TimeoutError):
-        await asyncio.wait_for(_fill(body, response), _ERROR_BODY_SECONDS)
+        await asyncio.wait_for(_fill(body, _chunks(response, asked)), _ERROR_BODY_SECONDS)
     return bytes(body[:_ERROR_BODY_BYTES])
 
 
-async def _fill(body: bytearray, response: httpx2.Response) -> None:
-    async for chunk in response.aiter_bytes():
+async def _fill(body: bytearray, chunks: AsyncIterator[bytes]) -> None:
+    async for chunk in chunks:
         body += chunk
         if len(body) > _ERROR_BODY_BYTES:
             return

@@ -25,6 +25,7 @@ STATUSES: Mapping[type[ImageJobsError], int] = {
     errors.InvalidTransition: 409,
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.AddressUnreachable: 503,
     errors.RequestError: 422,
     errors.TooManyRequests: 429,
     errors.DatabaseUnavailable: 503,
