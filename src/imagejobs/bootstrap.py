@@ -24,6 +24,7 @@ from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
 from imagejobs.errors import ConfigurationError, DatabaseUnavailable
 from imagejobs.imaging import Decoder
+from imagejobs.net.guard import Guard
 from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
@@ -76,8 +77,10 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         if role is Role.WORKER:
             await decoder.start()
         stack.push_async_callback(decoder.stop)  # the API starts it with the first upload
+        guard = Guard(settings.outbound_allow)
+        stack.push_async_callback(guard.close)
         policy = _policy(settings, providers, micros_per_credit)
-        yield _deps(settings, database, providers, storage, decoder, policy)
+        yield _deps(settings, database, providers, storage, decoder, guard, policy)
 
 
 def _deps(
@@ -86,6 +89,7 @@ def _deps(
     providers: Mapping[str, Provider],
     storage: Storage,
     decoder: Decoder,
+    guard: Guard,
     policy: Policy,
 ) -> Deps:
     worker_id = new_id()
@@ -105,6 +109,7 @@ def _deps(
         providers=providers,
         storage=storage,
         decoder=decoder,
+        guard=guard,
         spool=Spool(settings.data_dir / "spool"),
         clock=clock,
         probe=probe,

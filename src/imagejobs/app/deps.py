@@ -11,6 +11,7 @@ from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.imaging import Decoder
+from imagejobs.net.guard import Guard
 from imagejobs.ports import Clock, Engine, Probe, Provider, Storage
 from imagejobs.spool import Spool
 
@@ -41,6 +42,7 @@ class Deps:
     providers: Mapping[str, Provider]
     storage: Storage
     decoder: Decoder
+    guard: Guard
     spool: Spool
     clock: Clock
     probe: Probe

@@ -1,12 +1,13 @@
 """Pictures from outside, judged before anything is done with them; and the errors that say why one is refused."""
 
 import hashlib
+from collections.abc import Mapping
 
 from imagejobs.app.deps import Deps
 from imagejobs.domain.inputs import InputFacts
 from imagejobs.errors import AnswerUnusable, ImageCorrupt, ImageTooLarge, NotAnImage, UnusablePicture
 
-_NEXT_STEPS = {
+_NEXT_STEPS: Mapping[type[AnswerUnusable], str] = {
     NotAnImage: "send one of the three formats",
     ImageCorrupt: "send a whole one",
     ImageTooLarge: "send a smaller one",
@@ -23,7 +24,7 @@ async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[Inp
     try:
         facts, end = await deps.decoder.measure(data)
     except AnswerUnusable as error:
-        step = next((step for kind, step in _NEXT_STEPS.items() if isinstance(error, kind)), "send another one")
+        step = _NEXT_STEPS.get(type(error), "send another one")
         raise UnusablePicture(f"{error.detail.partition(';')[0]}; {step}.") from error
     rest = len(data) - end
     if rest > 0 and not is_ours and not data.startswith(_JPEG_START, end):

@@ -8,12 +8,14 @@ by its id.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
+from imagejobs.app.inputs import with_pictures
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.db import attempts, budgets, jobs, ledger
@@ -56,21 +58,29 @@ async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, b
     if claim.attempt is not None and claim.attempt.stage is Stage.ANSWERED:
         await room.enter()
         return claim.attempt, await _staged(deps, claim.attempt)
-    provider = _provider(deps, claim.job)
-    request = generation_request(claim.job)
-    attempt = claim.attempt or await _commit_intent(deps, claim, provider, request)
-    call = Call(
-        request=request,
-        idempotency_key=attempt.idempotency_key,
-        deadline_seconds=attempt.call_deadline_seconds,
-        room=room,
-    )
-    purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call, room=room)
-    answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
+    purchase, answer = await _begin(deps, claim, room)
     while isinstance(answer, Submitted):
         answer = await _wait_for(deps, purchase, answer)
-    await stage(deps, attempt, answer)
-    return attempt, answer.data
+    await stage(deps, purchase.attempt, answer)
+    return purchase.attempt, answer.data
+
+
+async def _begin(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[_Purchase, Answer | Submitted]:
+    """The purchase and the first answer to it. The input pictures are out of memory again when this returns."""
+    provider = _provider(deps, claim.job)
+    request = generation_request(claim.job)
+    is_submitted = claim.attempt is not None and claim.attempt.remote_id is not None
+    async with nullcontext(request) if is_submitted else with_pictures(deps, claim, request) as whole:
+        attempt = claim.attempt or await _commit_intent(deps, claim, provider, whole)
+        call = Call(
+            request=whole,
+            idempotency_key=attempt.idempotency_key,
+            deadline_seconds=attempt.call_deadline_seconds,
+            room=room,
+        )
+        purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call, room=room)
+        answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
+    return replace(purchase, call=replace(call, request=request)), answer
 
 
 def generation_request(job: Job) -> GenerationRequest:

@@ -10,7 +10,7 @@ INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
 
 
 class ByteRoom:
-    """Room for so many bytes of input pictures, given in the order of asking, so that small wants do not starve large ones."""
+    """Room for so many bytes of input pictures, given in the order of asking: small wants do not starve large ones."""
 
     def __init__(self, most_bytes: int = INPUT_BYTES_AT_ONCE) -> None:
         self._free_bytes = most_bytes

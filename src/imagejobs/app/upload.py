@@ -12,7 +12,7 @@ from imagejobs.app.projects import require_project
 from imagejobs.db import inputs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.inputs import KeptInput
-from imagejobs.errors import BodyTooLarge, MalformedRequest
+from imagejobs.errors import MalformedRequest
 
 _RECEIVE_SECONDS = 300.0
 _IN_MEMORY_BYTES = 1024 * 1024
@@ -22,7 +22,7 @@ _DAY_SECONDS = 86_400.0
 async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterator[bytes]) -> KeptInput:
     """Receive the picture, judge it and keep it; nothing of it is kept where that fails.
 
-    A repeat with the same bytes in the same project gives the same input, its time renewed. Raises `BodyTooLarge`,
+    A repeat with the same bytes in the same project gives the same input, its time renewed. Raises
     `UnusablePicture`, and `NotFound` for a project that the caller may not write to, before the body is read.
     """
     caller.require(Scope.WRITE)
@@ -31,7 +31,7 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
         await require_project(deps, tx, caller, project_id)
     deps.known_projects.add(project_id)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
-        await _receive(body, file, deps.policy.input_max_bytes)
+        await _receive(body, file)
         async with deps.input_places:
             facts, data = await judged(deps, await asyncio.to_thread(_contents, file))
             new = inputs.NewInput(
@@ -47,15 +47,11 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
                 return await inputs.keep(tx, new)
 
 
-async def _receive(body: AsyncIterator[bytes], file: IO[bytes], most_bytes: int) -> None:
-    """Onto the disk while it comes: a slow sender holds no memory."""
-    size = 0
+async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
+    """Onto the disk while it comes, so that a slow sender holds no memory; whoever hands the body over has limited it."""
     try:
         async with asyncio.timeout(_RECEIVE_SECONDS):
             async for chunk in body:
-                size += len(chunk)
-                if size > most_bytes:
-                    raise BodyTooLarge(f"An input may have at most {most_bytes} bytes; send a smaller picture.")
                 file.write(chunk)
     except TimeoutError as error:
         raise MalformedRequest(f"The picture did not arrive within {_RECEIVE_SECONDS:g} seconds; send it again.") from error

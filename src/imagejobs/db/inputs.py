@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +11,7 @@ from imagejobs.domain.inputs import InputFacts, KeptInput
 from imagejobs.ports import Transaction
 
 _FACTS = "id, project_id, sha256, media_type, size_bytes, width, height, expires_at"
+_IN_A_CAPSULE = "EXISTS (SELECT FROM imagejobs.style_capsules AS capsule WHERE inputs.id = ANY(capsule.inputs))"
 _HOLD_SECONDS = 3600.0
 
 
@@ -30,7 +30,7 @@ class NewInput:
 async def keep(tx: Transaction, new: NewInput) -> KeptInput:
     """Keep the picture; where the project has equal bytes already, that one is kept longer instead."""
     row = await tx.fetchrow(
-        "INSERT INTO imagejobs.inputs "
+        "INSERT INTO imagejobs.inputs "  # noqa: S608 - fixed words
         "(id, project_id, sha256, media_type, size_bytes, width, height, data, created_by, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10)) "
         "ON CONFLICT (project_id, sha256) DO UPDATE SET expires_at = greatest(inputs.expires_at, excluded.expires_at) "
@@ -53,8 +53,8 @@ async def keep(tx: Transaction, new: NewInput) -> KeptInput:
 async def take(tx: Transaction, project_id: str, input_ids: Sequence[UUID]) -> dict[UUID, KeptInput]:
     """Those of the inputs that the project has and that have not expired, safe from the sweep until the transaction ends."""
     rows = await tx.fetch(
-        f"WITH found AS (SELECT {_FACTS} FROM imagejobs.inputs WHERE id = ANY($2) AND project_id = $1 "  # noqa: S608 - fixed words
-        "AND (expires_at > now() OR EXISTS (SELECT FROM imagejobs.style_capsules AS capsule WHERE inputs.id = ANY(capsule.inputs))) "
+        f"WITH found AS (SELECT {_FACTS} FROM imagejobs.inputs "  # noqa: S608 - fixed words
+        f"WHERE id = ANY($2) AND project_id = $1 AND (expires_at > now() OR {_IN_A_CAPSULE}) "
         "FOR KEY SHARE), touched AS (UPDATE imagejobs.inputs SET expires_at = now() + make_interval(secs => $3) "
         "WHERE id IN (SELECT id FROM found) AND expires_at < now() + make_interval(secs => $3)) SELECT * FROM found",
         project_id,
@@ -93,31 +93,28 @@ async def data_of(connection: Connection, input_id: UUID) -> bytes | None:
 
 async def release(tx: Transaction, keep_days: int, limit: int) -> int:
     """Let go the pictures of jobs that ended well or were canceled, and of those that failed so long ago; says how many."""
-    return await _count(
-        tx,
+    rows = await tx.fetch(
         "DELETE FROM imagejobs.job_inputs WHERE (job_id, slot) IN ("
         "SELECT job_id, slot FROM imagejobs.job_inputs JOIN public.image_generation_jobs AS job ON job.id = job_id "
-        "WHERE status IN ('completed', 'canceled') OR (status = 'failed' AND completed_at < now() - make_interval(days => $1)) "
+        "WHERE status IN ('completed', 'canceled') "
+        "OR (status = 'failed' AND completed_at < now() - make_interval(days => $1)) "
         "LIMIT $2 FOR UPDATE OF job_inputs SKIP LOCKED) RETURNING 1",
         keep_days,
         limit,
     )
+    return len(rows)
 
 
 async def prune(tx: Transaction, limit: int) -> int:
     """Forget expired pictures that no job and no style capsule holds; says how many."""
-    return await _count(
-        tx,
-        "DELETE FROM imagejobs.inputs WHERE id IN (SELECT id FROM imagejobs.inputs WHERE expires_at < now() "
+    rows = await tx.fetch(
+        "DELETE FROM imagejobs.inputs "  # noqa: S608 - fixed words
+        "WHERE id IN (SELECT id FROM imagejobs.inputs WHERE expires_at < now() "
         "AND NOT EXISTS (SELECT FROM imagejobs.job_inputs WHERE input_id = inputs.id) "
-        "AND NOT EXISTS (SELECT FROM imagejobs.style_capsules AS capsule WHERE inputs.id = ANY(capsule.inputs)) "
-        "ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1",
+        f"AND NOT {_IN_A_CAPSULE} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1",
         limit,
     )
-
-
-async def _count(tx: Transaction, statement: str, *values: Any) -> int:  # noqa: ANN401 - what asyncpg takes
-    return len(await tx.fetch(statement, *values))
+    return len(rows)
 
 
 def _kept(row: asyncpg.Record) -> KeptInput:

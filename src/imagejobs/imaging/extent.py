@@ -1,4 +1,4 @@
-"""Where a picture ends in the bytes that begin with it: what follows is another file glued on, which a decoder never sees."""
+"""Where a picture ends in the bytes that begin with it: what follows is another file, which a decoder never sees."""
 
 import re
 
