@@ -1,5 +1,6 @@
 """What input pictures a request needs, where each has its place, and where a picture ends in its bytes."""
 
+import asyncio
 import io
 from typing import Any
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from imagejobs.app.choose import require_capable
 from imagejobs.app.preflight import require_coherent
+from imagejobs.app.room import ByteRoom
 from imagejobs.domain.inputs import MOST_JOB_BYTES, InputFacts, misfit, slots_of
 from imagejobs.domain.jobs import JobType
 from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
@@ -86,6 +88,23 @@ def test_a_mask_of_another_size_and_too_many_bytes_in_all_do_not_go_together() -
     too_much = misfit({"reference_00": facts(size_bytes=MOST_JOB_BYTES), "source": facts()})
     assert too_much is not None
     assert str(MOST_JOB_BYTES) in too_much[1]
+
+
+async def test_a_large_want_is_not_starved_by_small_ones_and_gets_its_room() -> None:
+    room, order = ByteRoom(10), []
+
+    async def want(size_bytes: int) -> None:
+        async with room.hold(size_bytes):
+            order.append(size_bytes)
+
+    async with room.hold(6):
+        waiting = [asyncio.create_task(want(size)) for size in (10, 1, 2)]
+        await asyncio.sleep(0)
+        canceled = waiting.pop()
+        canceled.cancel()
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert order == [10, 1]
+    await asyncio.wait_for(want(10), 5)
 
 
 @pytest.mark.parametrize(
