@@ -79,8 +79,9 @@ async def test_c18_p11_p12_what_is_no_whole_picture_is_refused_and_not_kept(worl
     assert await inputs_kept(world) == 0
 
 
-async def test_a_telephones_second_picture_behind_a_jpeg_is_cut_off(world: World) -> None:
-    body = (await post(world, JPEG + JPEG)).json()
+@pytest.mark.parametrize("rest", [JPEG, b"\0" * 512, b"\r\n"], ids=["second picture", "zeros", "line end"])
+async def test_a_telephones_second_picture_and_padding_behind_a_picture_are_cut_off(world: World, rest: bytes) -> None:
+    body = (await post(world, JPEG + rest)).json()
     assert (body["bytes"], body["sha256"]) == (len(JPEG), hashlib.sha256(JPEG).hexdigest())
 
 

@@ -20,7 +20,7 @@ from tests.support.deaths import DeadlyProbe, Death
 from tests.support.invariants import broken_invariants
 from tests.support.providers import Scripted, a_png
 from tests.support.scripted_server import Reply, scripted_server
-from tests.support.world import World, open_world
+from tests.support.world import HastyClock, World, open_world
 
 pytestmark = pytest.mark.database
 
@@ -143,6 +143,31 @@ async def test_a10_f4_a_reference_out_of_reach_is_tried_again_and_then_fails_unb
     assert (job.failure.code, job.failure.reason, job.retries_used) == (Code.TEMPORARY, "input_unreachable", 3)
     assert (job.failure.stage, job.failure.billed, job.failure.retryable) == (FailureStage.PROCESSING, Billed.NO, True)
     assert len(scripted.sends) == 1
+
+
+class LateClock(HastyClock):
+    """A clock that can be put forward."""
+
+    late_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.late_seconds
+
+
+async def test_p2_pictures_that_come_after_the_deadline_buy_nothing(buying: World, scripted: Scripted) -> None:
+    clock = LateClock()
+    late = replace(buying, deps=replace(buying.deps, clock=clock))
+    buying.probe.hold("input.after_snapshot")
+    with scripted_server(Reply(content=PNG)) as site:
+        job = await buying.job((await buying.generate(referenceImages=[{"url": site.url}])).json()["jobId"])
+        running = asyncio.create_task(late.run(job))
+        await buying.probe.reached["input.after_snapshot"].wait()
+        clock.late_seconds = 10_000.0
+        buying.probe.let_go("input.after_snapshot")
+        await running
+    failure = (await buying.job(job.id)).failure
+    assert failure is not None
+    assert (failure.reason, failure.billed, scripted.sends) == ("deadline_exceeded", Billed.NO, [])
 
 
 async def test_f4_a_source_whose_object_vanished_fails_unbilled(buying: World, scripted: Scripted) -> None:

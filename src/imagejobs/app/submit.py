@@ -12,8 +12,7 @@ from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent
-from imagejobs.app.projects import require_project
-from imagejobs.db import budgets, job_reads, jobs
+from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
@@ -25,6 +24,7 @@ from imagejobs.errors import (
     IdempotencyKeyReused,
     InternalError,
     NoProviderConfigured,
+    NotFound,
     RequestError,
 )
 from imagejobs.ports import Message, Transaction
@@ -135,6 +135,16 @@ async def _reserve(tx: Transaction, new: list[jobs.NewJob]) -> None:
     full = await budgets.reserve(tx, new[0].project_id, new[0].key_id, micros)
     if full is not None:
         raise BudgetExhausted(f"The budget of the {full} leaves no room for this; raise it, or wait for the next period.")
+
+
+async def require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
+    """Refuse a project that does not exist, or make it where the caller may."""
+    if project_id in deps.known_projects:
+        return
+    if caller.creates_projects:
+        await access.ensure_projects(tx, [project_id], caller.key_id)
+    elif not await access.project_exists(tx, project_id):
+        raise NotFound("There is no such project.")
 
 
 def _new_jobs(

@@ -8,7 +8,7 @@ from typing import IO
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.pictures import judged
-from imagejobs.app.projects import require_project
+from imagejobs.app.submit import require_project
 from imagejobs.db import inputs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.inputs import KeptInput
