@@ -12,13 +12,15 @@ from imagejobs.app.identifiers import new_id
 from imagejobs.app.sweep import sweep
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import FailureStage, JobStatus, ResumeClass
+from imagejobs.domain.money import Quote
+from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import Billed, Code, OutcomeUnknown, ProviderUnreachable
 from imagejobs.imaging import Decoder
 from imagejobs.ports import ModelCapability
 from tests.integration.imaging_pictures import PNG, png_of_zeros
 from tests.support.deaths import DeadlyProbe, Death
 from tests.support.invariants import broken_invariants
-from tests.support.providers import Scripted, a_png
+from tests.support.providers import PRICE, Scripted, a_png
 from tests.support.scripted_server import Reply, scripted_server
 from tests.support.world import HastyClock, World, open_world
 
@@ -292,6 +294,29 @@ async def test_every_picture_of_a_batch_gets_the_same_inputs(buying: World, scri
     for job in body["jobs"]:
         assert (await buying.work_off(job["jobId"])).status is JobStatus.COMPLETED
     assert [request.references[0].data for request in scripted.requests] == [PNG] * 3
+
+
+class ByThePicture(Scripted):
+    """Charges for each picture that it is sent, too."""
+
+    def quote(self, request: GenerationRequest) -> Quote:
+        pictures = [*request.references, *filter(None, (request.source_image, request.mask))]
+        return Quote(micros=PRICE * (1 + len(pictures)), price_version="by the picture")
+
+
+async def test_p6_pictures_are_part_of_the_price_before_they_are_fetched_and_at_a_retry(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path
+) -> None:
+    dear = ByThePicture(model=ABLE)
+    dear.errors.extend([ProviderUnreachable("no route")] * 4)
+    async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": dear}) as world:
+        picture = {"inputId": await world.upload(PNG)}
+        job_id = (await world.generate(referenceImages=[picture], sourceImage=picture, mask=picture)).json()["jobId"]
+        await world.work_off(job_id)
+        retried = await world.client.post(f"/api/images/jobs/{job_id}/retry")
+    assert retried.json()["estimated"] == 4 * PRICE / 1_000_000
+    rows = await world.scalar("SELECT array_agg(amount_micros ORDER BY reservation_no) FROM imagejobs.reservations")
+    assert rows == [4 * PRICE] * 2
 
 
 async def test_p6_a_refused_budget_leaves_no_picture_held(buying: World) -> None:

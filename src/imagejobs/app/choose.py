@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imagejobs.domain.inputs import not_fetched
 from imagejobs.domain.requests import GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
@@ -68,7 +69,7 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:
-    """The request as the provider gets it."""
+    """The request as the provider gets it, the pictures without their bytes."""
     return GenerationRequest(
         job_type=request.job_type,
         prompt=request.prompt,
@@ -77,5 +78,8 @@ def generation_request(request: ImageRequest, model: ModelCapability) -> Generat
         model=model.name,
         seed=request.seed,
         negative_prompt=request.negative_prompt,
+        references=tuple(not_fetched(reference.role) for reference in request.references),
+        source_image=not_fetched() if request.source_image else None,
+        mask=not_fetched() if request.mask else None,
         mask_description=request.mask_description,
     )

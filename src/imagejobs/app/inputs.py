@@ -6,7 +6,6 @@ Nothing is fetched after the purchase intent is committed; what cannot be had fa
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from uuid import UUID
 
 from imagejobs.app.deps import Deps
@@ -14,7 +13,7 @@ from imagejobs.app.identifiers import new_id
 from imagejobs.app.pictures import judged
 from imagejobs.app.room import MemoryRoom
 from imagejobs.db import artifacts, inputs, job_reads, jobs
-from imagejobs.domain.inputs import MASK_SLOT, MOST_JOB_BYTES, SOURCE_SLOT, KeptInput, Slot, misfit, slots_of
+from imagejobs.domain.inputs import MOST_JOB_BYTES, KeptInput, Slot, misfit, slots_of, with_inputs
 from imagejobs.domain.jobs import Claim
 from imagejobs.domain.requests import GenerationRequest, Picture
 from imagejobs.errors import (
@@ -50,12 +49,7 @@ async def with_pictures(deps: Deps, claim: Claim, request: GenerationRequest) ->
         pictures = {slot.name: await _loaded(deps, slot, held[slot.name]) for slot in slots}
         if claim.attempt is None and _seconds_left(deps, claim) <= 0:
             raise DeadlineExceeded("The job's deadline passed before its input pictures were there; nothing was bought.")
-        yield replace(
-            request,
-            references=tuple(pictures[slot.name] for slot in slots if slot.role is not None),
-            source_image=pictures.get(SOURCE_SLOT),
-            mask=pictures.get(MASK_SLOT),
-        )
+        yield with_inputs(request, slots, pictures)
 
 
 async def _complete(deps: Deps, claim: Claim, slots: Sequence[Slot]) -> Mapping[str, KeptInput]:

@@ -19,6 +19,7 @@ from imagejobs.app.inputs import with_pictures
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.db import attempts, budgets, jobs, ledger
+from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
 from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import GenerationRequest
@@ -84,8 +85,9 @@ async def _begin(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[_Purchase,
 
 
 def generation_request(job: Job) -> GenerationRequest:
-    """The job as its provider gets it, equal every time."""
-    return GenerationRequest(
+    """The job as its provider gets it, equal every time, the pictures without their bytes."""
+    slots = slots_of(job.params)
+    request = GenerationRequest(
         job_type=job.job_type,
         prompt=job.prompt,
         width=job.width,
@@ -95,6 +97,7 @@ def generation_request(job: Job) -> GenerationRequest:
         negative_prompt=job.params.get("negative_prompt"),
         mask_description=job.params.get("mask_description"),
     )
+    return with_inputs(request, slots, {slot.name: not_fetched(slot.role) for slot in slots})
 
 
 def _provider(deps: Deps, job: Job) -> Provider:

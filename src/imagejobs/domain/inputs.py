@@ -1,12 +1,12 @@
 """Input pictures: references, sources and masks, as they are kept, and the place of each in a job."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from imagejobs.domain.requests import PictureSource, ReferenceRole
+from imagejobs.domain.requests import GenerationRequest, Picture, PictureSource, ReferenceRole
 
 SOURCE_SLOT = "source"
 MASK_SLOT = "mask"
@@ -77,3 +77,18 @@ def misfit(facts: Mapping[str, InputFacts]) -> tuple[str, str] | None:
     if (total := sum(one.size_bytes for one in facts.values())) > MOST_JOB_BYTES:
         return "referenceImages", f"all input pictures have {total} bytes, and {MOST_JOB_BYTES} are the most; send fewer."
     return None
+
+
+def with_inputs(request: GenerationRequest, slots: Sequence[Slot], pictures: Mapping[str, Picture]) -> GenerationRequest:
+    """The request with the pictures of its slots, each in its place."""
+    return replace(
+        request,
+        references=tuple(pictures[slot.name] for slot in slots if slot.role is not None),
+        source_image=pictures.get(SOURCE_SLOT),
+        mask=pictures.get(MASK_SLOT),
+    )
+
+
+def not_fetched(role: ReferenceRole | None = None) -> Picture:
+    """A picture without bytes, for a quote: there only the number of pictures counts."""
+    return Picture(data=b"", media_type="application/octet-stream", role=role)
