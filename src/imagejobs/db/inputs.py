@@ -55,8 +55,10 @@ async def take(tx: Transaction, project_id: str, input_ids: Sequence[UUID]) -> d
     rows = await tx.fetch(
         f"WITH found AS (SELECT {_FACTS} FROM imagejobs.inputs "  # noqa: S608 - fixed words
         f"WHERE id = ANY($2) AND project_id = $1 AND (expires_at > now() OR {_IN_A_CAPSULE}) "
-        "FOR KEY SHARE), touched AS (UPDATE imagejobs.inputs SET expires_at = now() + make_interval(secs => $3) "
-        "WHERE id IN (SELECT id FROM found) AND expires_at < now() + make_interval(secs => $3)) SELECT * FROM found",
+        "FOR KEY SHARE), aging AS MATERIALIZED (SELECT id FROM imagejobs.inputs WHERE id IN (SELECT id FROM found) "
+        "AND expires_at < now() + make_interval(secs => $3) ORDER BY id FOR NO KEY UPDATE), touched AS ("
+        "UPDATE imagejobs.inputs SET expires_at = now() + make_interval(secs => $3) WHERE id IN (SELECT id FROM aging)) "
+        "SELECT * FROM found",
         project_id,
         list(input_ids),
         _HOLD_SECONDS,
