@@ -25,6 +25,7 @@ from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
 from imagejobs.errors import ConfigurationError, DatabaseUnavailable
 from imagejobs.imaging import Decoder
+from imagejobs.net.guard import Guard
 from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
@@ -76,9 +77,11 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         decoder = Decoder(max_pixels=settings.max_picture_pixels)
         if role is Role.WORKER:
             await decoder.start()
-            stack.push_async_callback(decoder.stop)
+        stack.push_async_callback(decoder.stop)  # the API starts it with the first upload
+        guard = Guard(settings.outbound_allow)
+        stack.push_async_callback(guard.close)
         policy = _policy(settings, providers, micros_per_credit)
-        yield _deps(settings, database, providers, storage, decoder, policy)
+        yield _deps(settings, database, providers, storage, decoder, guard, policy)
 
 
 def _deps(
@@ -87,6 +90,7 @@ def _deps(
     providers: Mapping[str, Provider],
     storage: Storage,
     decoder: Decoder,
+    guard: Guard,
     policy: Policy,
 ) -> Deps:
     worker_id = new_id()
@@ -106,6 +110,7 @@ def _deps(
         providers=providers,
         storage=storage,
         decoder=decoder,
+        guard=guard,
         spool=Spool(settings.data_dir / "spool"),
         clock=clock,
         probe=probe,
@@ -138,6 +143,8 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         staged_bytes_days=settings.staged_bytes_days,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
+        input_max_bytes=settings.input_max_bytes,
+        input_days=settings.input_days,
         idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
     )
 

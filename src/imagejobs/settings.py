@@ -107,6 +107,16 @@ class Settings(BaseSettings):
     staged_bytes_days: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
     )
+    input_max_bytes: int = _setting(
+        "IMAGEJOBS_INPUT_MAX_BYTES",
+        "The largest input picture that is taken or fetched.",
+        20_971_520,
+        ge=1024,
+        le=67_108_864,
+    )
+    input_days: int = _setting(
+        "IMAGEJOBS_INPUT_DAYS", "How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1
+    )
     max_picture_pixels: int = _setting(
         "IMAGEJOBS_MAX_PICTURE_PIXELS", "The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000
     )

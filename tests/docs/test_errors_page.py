@@ -20,7 +20,7 @@ BILLED = {Billed.NO: "not billed", Billed.YES: "billed", Billed.UNKNOWN: "possib
 ERRORS = list(every_error())
 BY_PROGRESS = (errors.JobError, errors.InternalError)
 ANSWERS = (errors.RequestError, errors.DatabaseUnavailable, errors.InternalError, errors.StorageUnavailable)
-IN_A_JOB = (errors.ProviderError, errors.StorageError, errors.JobError, errors.InternalError)
+IN_A_JOB = (errors.ProviderError, errors.InputError, errors.StorageError, errors.JobError, errors.InternalError)
 CONTRACT_STATUSES = {  # A16
     Code.PERMANENT: {400, 402, 404, 405, 409, 413, 415, 422},
     Code.AUTH_ERROR: {401, 403},

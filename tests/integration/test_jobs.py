@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from imagejobs.domain.jobs import JobStatus
+from tests.support.providers import a_png
 from tests.support.world import BASE, World
 
 pytestmark = pytest.mark.database
@@ -24,6 +25,9 @@ async def test_a1_a2_a_request_is_answered_at_once_with_the_job_and_where_it_is(
 
 
 async def test_a1_every_member_of_the_contract_is_taken(world: World) -> None:
+    earlier = (await world.generate()).json()["jobId"]
+    await world.work_off(earlier)
+    input_id = await world.upload(a_png(64))
     answer = await world.generate(
         branchId="main",
         jobType="start_frame",
@@ -34,9 +38,9 @@ async def test_a1_every_member_of_the_contract_is_taken(world: World) -> None:
         assetType="character",
         sceneId="s1",
         shotId="k2",
-        referenceImages=[{"url": "https://example.com/a.png", "role": "style"}, {"inputId": "in1"}],
-        sourceImage={"jobId": "01890000-0000-7000-8000-000000000000"},
-        mask={"inputId": "in2"},
+        referenceImages=[{"url": "https://example.com/a.png", "role": "style"}, {"inputId": input_id}],
+        sourceImage={"jobId": earlier},
+        mask={"inputId": input_id},
         maskDescription="the hat",
         negativePrompt="blur",
         seed=7,
@@ -106,7 +110,9 @@ async def test_a3_an_unchanged_job_is_not_sent_twice(world: World) -> None:
     "master_asset start_frame end_frame inpaint scene_asset angle_variant transformation_post generate edit".split(),  # noqa: SIM905
 )
 async def test_a4_every_kind_of_job_is_made(world: World, kind: str) -> None:
-    job_id = (await world.generate(jobType=kind, branchId="main")).json()["jobId"]
+    source = {"sourceImage": {"inputId": await world.upload(a_png())}, "maskDescription": "the hat"}
+    wanted = source if kind in ("inpaint", "edit") else {}
+    job_id = (await world.generate(jobType=kind, branchId="main", **wanted)).json()["jobId"]
     assert (await world.work_off(job_id)).status is JobStatus.COMPLETED
 
 

@@ -36,9 +36,11 @@ class Scripted:
     sends: list[str] = field(default_factory=list)
     bill: dict[str, int] = field(default_factory=dict)
     data: bytes = field(default_factory=a_png)
+    model: ModelCapability = field(default_factory=lambda: ModelCapability(name="scripted-1", takes_seed=True))
+    requests: list[GenerationRequest] = field(default_factory=list)
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(models=(ModelCapability(name="scripted-1", takes_seed=True),))
+        return Capabilities(models=(self.model,))
 
     def quote(self, request: GenerationRequest) -> Quote:
         del request
@@ -50,6 +52,7 @@ class Scripted:
 
     async def submit(self, call: Call) -> Answer | Submitted:
         self.sends.append(call.idempotency_key)
+        self.requests.append(call.request)
         error = self.errors.popleft() if self.errors else None
         if error is not None:
             if error.billed is Billed.YES:

@@ -23,6 +23,7 @@ from imagejobs.domain.lifecycle import FINAL
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine
 from imagejobs.imaging import Decoder
+from imagejobs.net.guard import Guard
 from imagejobs.ports import Provider, ProviderConfig
 from imagejobs.providers import sketch
 from imagejobs.spool import Spool
@@ -77,6 +78,13 @@ class World:
     async def generate(self, **body: Any) -> httpx2.Response:
         wanted = {"projectId": "film", "jobType": "generate", "prompt": "a red fox", "width": 64, "height": 64, **body}
         return await self.client.post("/api/images/generate", json={k: v for k, v in wanted.items() if v is not ...})
+
+    async def upload(self, data: bytes, project: str = "film") -> str:
+        """The id of the picture as an input."""
+        headers = {"content-type": "image/png"}
+        answer = await self.client.post(f"/api/images/inputs?projectId={project}", content=data, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["inputId"])
 
     async def job(self, job_id: str | UUID) -> Job:
         async with self.deps.database.connection() as connection:
@@ -196,7 +204,7 @@ async def open_world(
     """An instance over a migrated database, its pictures below `root`."""
     known = {"sketch": sketch.provider(ProviderConfig())} if providers is None else dict(providers)
     assert all(provider is not None for provider in known.values())
-    worker_id, probe = new_id(), StopPoints()
+    worker_id, probe, guard = new_id(), StopPoints(), Guard(["127.0.0.1"])
     options = EngineOptions(
         dsn=dsn,
         worker_id=worker_id,
@@ -211,6 +219,7 @@ async def open_world(
         providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
         decoder=decoder,
+        guard=guard,
         spool=Spool(root / "spool"),
         clock=HastyClock(),
         probe=probe,
@@ -222,3 +231,4 @@ async def open_world(
     headers = {"authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
         yield World(deps=deps, dsn=dsn, client=client, probe=probe)
+    await guard.close()

@@ -170,3 +170,21 @@ def test_the_client_knows_nothing_of_the_server() -> None:
                 imported |= {alias.name for alias in node.names}
     ours = {name for name in imported if str(name).startswith("imagejobs")}
     assert ours == {name for name in ours if name.startswith("imagejobs.client")}
+
+
+def test_an_upload_sends_the_bytes_themselves_and_is_repeated_while_the_service_is_away() -> None:
+    document = {
+        "inputId": "i",
+        "mediaType": "image/png",
+        "width": 1,
+        "height": 2,
+        "bytes": 3,
+        "sha256": "00",
+        "expiresAt": "2026-01-01T00:00:00.000Z",
+    }
+    with asking(AWAY, Reply(status=201, document=document)) as (client, script):
+        kept = client.upload_input("a film", b'"bytes"')
+    assert (kept.id, kept.width, kept.size_bytes) == ("i", 1, 3)
+    assert [asked.target for asked in script.asked] == ["/api/images/inputs?projectId=a+film"] * 2
+    assert script.asked[1].body == "bytes"
+    assert script.asked[1].headers["content-type"] == "application/octet-stream"

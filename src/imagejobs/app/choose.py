@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imagejobs.domain.inputs import not_fetched
 from imagejobs.domain.requests import GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
@@ -58,16 +59,17 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
             raise UnsupportedCapability(field, problem)
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
-    if len(request.references) > model.max_references:
-        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}.")
+    if (count := len(request.references)) > model.max_references:
+        takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
     if request.source_image and not model.takes_source_image:
-        raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
+        raise UnsupportedCapability("sourceImage", f"{model.name} changes no pictures, it only makes them from words.")
     if request.mask and not model.takes_mask:
-        raise UnsupportedCapability("mask", f"{model.name} takes none; describe the region in maskDescription.")
+        raise UnsupportedCapability("mask", f"{model.name} takes no masks; describe the region in maskDescription.")
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:
-    """The request as the provider gets it."""
+    """The request as the provider gets it, the pictures without their bytes."""
     return GenerationRequest(
         job_type=request.job_type,
         prompt=request.prompt,
@@ -76,5 +78,8 @@ def generation_request(request: ImageRequest, model: ModelCapability) -> Generat
         model=model.name,
         seed=request.seed,
         negative_prompt=request.negative_prompt,
+        references=tuple(not_fetched(reference.role) for reference in request.references),
+        source_image=not_fetched() if request.source_image else None,
+        mask=not_fetched() if request.mask else None,
         mask_description=request.mask_description,
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import KeyCache, KnownProjects
-from imagejobs.app.room import BODIES_AT_ONCE
+from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.imaging import Decoder
+from imagejobs.net.guard import Guard
 from imagejobs.ports import Clock, Engine, Probe, Provider, Storage
 from imagejobs.spool import Spool
 
@@ -28,6 +29,8 @@ class Policy:
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
+    input_max_bytes: int = 20 * 1024 * 1024
+    input_days: int = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class Deps:
     providers: Mapping[str, Provider]
     storage: Storage
     decoder: Decoder
+    guard: Guard
     spool: Spool
     clock: Clock
     probe: Probe
@@ -46,5 +50,7 @@ class Deps:
     worker_id: UUID
     key_fingerprints: Mapping[str, str] = field(default_factory=dict)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
+    input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
+    input_bytes: ByteRoom = field(default_factory=ByteRoom)
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

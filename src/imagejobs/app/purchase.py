@@ -8,16 +8,19 @@ by its id.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.circuits import admit, note_success
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
+from imagejobs.app.inputs import with_pictures
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.db import attempts, budgets, jobs, ledger
+from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
 from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import GenerationRequest
@@ -47,6 +50,7 @@ class _Purchase:
     provider: Provider
     call: Call
     room: MemoryRoom
+    is_watched: bool
 
 
 async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, bytes]:
@@ -57,30 +61,39 @@ async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, b
     if claim.attempt is not None and claim.attempt.stage is Stage.ANSWERED:
         await room.enter()
         return claim.attempt, await _staged(deps, claim.attempt)
-    provider = _provider(deps, claim.job)
-    request = generation_request(claim.job)
-    is_watched, attempt = True, claim.attempt
-    if attempt is None:
-        is_watched, attempt = await _commit_intent(deps, claim, provider, request)
-    call = Call(
-        request=request,
-        idempotency_key=attempt.idempotency_key,
-        deadline_seconds=attempt.call_deadline_seconds,
-        room=room,
-    )
-    purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call, room=room)
-    answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
+    purchase, answer = await _begin(deps, claim, room)
     while isinstance(answer, Submitted):
         answer = await _wait_for(deps, purchase, answer)
-    await stage(deps, attempt, answer)
-    if is_watched:
-        await note_success(deps, provider.name)
-    return attempt, answer.data
+    await stage(deps, purchase.attempt, answer)
+    if purchase.is_watched:
+        await note_success(deps, purchase.provider.name)
+    return purchase.attempt, answer.data
+
+
+async def _begin(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[_Purchase, Answer | Submitted]:
+    """The purchase and the first answer to it. The input pictures are out of memory again when this returns."""
+    provider = _provider(deps, claim.job)
+    request = generation_request(claim.job)
+    is_submitted = claim.attempt is not None and claim.attempt.remote_id is not None
+    async with nullcontext(request) if is_submitted else with_pictures(deps, claim, request) as whole:
+        is_watched, attempt = True, claim.attempt
+        if attempt is None:
+            is_watched, attempt = await _commit_intent(deps, claim, provider, whole)
+        call = Call(
+            request=whole,
+            idempotency_key=attempt.idempotency_key,
+            deadline_seconds=attempt.call_deadline_seconds,
+            room=room,
+        )
+        purchase = _Purchase(claim=claim, attempt=attempt, provider=provider, call=call, room=room, is_watched=is_watched)
+        answer = await (_send(deps, purchase) if claim.attempt is None else _resume(deps, purchase))
+    return replace(purchase, call=replace(call, request=request)), answer
 
 
 def generation_request(job: Job) -> GenerationRequest:
-    """The job as its provider gets it, equal every time."""
-    return GenerationRequest(
+    """The job as its provider gets it, equal every time, the pictures without their bytes."""
+    slots = slots_of(job.params)
+    request = GenerationRequest(
         job_type=job.job_type,
         prompt=job.prompt,
         width=job.width,
@@ -90,6 +103,7 @@ def generation_request(job: Job) -> GenerationRequest:
         negative_prompt=job.params.get("negative_prompt"),
         mask_description=job.params.get("mask_description"),
     )
+    return with_inputs(request, slots, {slot.name: not_fetched(slot.role) for slot in slots})
 
 
 def _provider(deps: Deps, job: Job) -> Provider:

@@ -1,8 +1,35 @@
 """Room: how many pictures a worker holds in memory at once, from the first byte of a body until it is stored."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 BODIES_AT_ONCE = 32
+INPUTS_AT_ONCE = 4
+INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
+
+
+class ByteRoom:
+    """Room for so many bytes of input pictures, given in the order of asking: small wants do not starve large ones."""
+
+    def __init__(self, most_bytes: int = INPUT_BYTES_AT_ONCE) -> None:
+        self._free_bytes = most_bytes
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        """Wait until there is room, and take it for as long as the block lasts."""
+        async with self._turn:
+            while self._free_bytes < size_bytes:
+                self._freed.clear()
+                await self._freed.wait()
+            self._free_bytes -= size_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes
+            self._freed.set()
 
 
 class MemoryRoom:

@@ -11,6 +11,7 @@ from uuid import UUID
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.preflight import hold_inputs, require_coherent
 from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.jobs import Job, JobStatus
@@ -25,7 +26,6 @@ from imagejobs.errors import (
     NoProviderConfigured,
     NotFound,
     RequestError,
-    UnsupportedCapability,
 )
 from imagejobs.ports import Message, Transaction
 
@@ -83,15 +83,13 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
 
 
 def _target(deps: Deps, request: ImageRequest) -> _Target:
+    require_coherent(request)
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
     except NoProviderConfigured:
         return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
     require_capable(choice.model, request)
     quote = choice.provider.quote(generation_request(request, choice.model))
-    if quote.micros > 0 and (request.references or request.source_image or request.mask):
-        problem = "input pictures do not reach a provider that costs money in this version; nothing was made."
-        raise UnsupportedCapability("sourceImage" if request.source_image else "referenceImages", problem)
     for name in request.fallback:
         choose(deps.providers, deps.policy.default_provider, name, field="fallback")
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
@@ -114,10 +112,11 @@ async def _insert_surely(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> 
 async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
     """Write everything, or nothing where the key is taken."""
     async with deps.database.transaction() as tx:
-        await _require_project(deps, tx, caller, new[0].project_id)
+        await require_project(deps, tx, caller, new[0].project_id)
         for job in new:
             if not await jobs.insert(tx, job):
                 return None
+        await hold_inputs(tx, new)
         await _reserve(tx, new)
         await deps.probe("api.after_insert")
         await deps.engine.enqueue(tx, [_message(job) for job in new])
@@ -138,7 +137,8 @@ async def _reserve(tx: Transaction, new: list[jobs.NewJob]) -> None:
         raise BudgetExhausted(f"The budget of the {full} leaves no room for this; raise it, or wait for the next period.")
 
 
-async def _require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
+async def require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
+    """Refuse a project that does not exist, or make it where the caller may."""
     if project_id in deps.known_projects:
         return
     if caller.creates_projects:

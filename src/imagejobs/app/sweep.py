@@ -5,7 +5,7 @@ from uuid import UUID
 
 from imagejobs.app.conclude import fail_overdue, message_for
 from imagejobs.app.deps import Deps
-from imagejobs.db import attempts, job_reads, jobs
+from imagejobs.db import attempts, inputs, job_reads, jobs
 from imagejobs.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -63,4 +63,6 @@ async def _redeliver(deps: Deps, job_id: UUID, delivery_no: int) -> None:
 async def _prune(deps: Deps) -> None:
     async with deps.database.transaction() as tx:
         await attempts.prune_staged_bytes(tx, deps.policy.staged_bytes_days, _PAGE)
+        await inputs.release(tx, deps.policy.staged_bytes_days, _PAGE)
+        await inputs.prune(tx, _PAGE)
         await deps.engine.prune(tx)

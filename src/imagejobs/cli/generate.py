@@ -9,10 +9,22 @@ from uuid import uuid4
 import typer
 
 from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.pictures import (
+    JobTypeOption,
+    MaskDescriptionOption,
+    MaskOption,
+    PictureOptions,
+    ReferenceOption,
+    SourceOption,
+)
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
 
 app = command_app()
+
+KeyOption = Annotated[
+    str | None, typer.Option(help="The same key and request never make a second job [a new key each time].")
+]
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -30,10 +42,12 @@ def generate(
     model: Annotated[str | None, typer.Option(help="`provider`, `provider:model` or an alias.")] = None,
     count: Annotated[int, typer.Option("-n", help="How many pictures.", min=1)] = 1,
     project: Annotated[str, typer.Option(help="The project that the job belongs to.")] = "default",
-    job_type: Annotated[str, typer.Option(help="What the picture is for.")] = "generate",
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="The same key and request never make a second job [a new key each time].")
-    ] = None,
+    job_type: JobTypeOption = None,
+    reference: ReferenceOption = None,
+    source: SourceOption = None,
+    mask: MaskOption = None,
+    mask_description: MaskDescriptionOption = None,
+    idempotency_key: KeyOption = None,
     timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
 ) -> None:
@@ -47,12 +61,14 @@ def generate(
     imagejobs generate "a red fox in snow" -o pictures
     imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
     echo "a quiet harbor" | imagejobs generate - --no-wait
+    imagejobs generate "the fox at night" --source fox.png --reference etching.jpg:style
     ```
     """
-    request = _request(prompt, size, count, project, job_type, model, seed)
+    pictures = PictureOptions(references=reference or (), source=source, mask=mask, mask_description=mask_description)
+    request = _request(prompt, size, count, project, job_type or pictures.job_type(), model, seed)
     key = idempotency_key or str(uuid4())
     with connected(as_json=as_json) as client:
-        submission = client.generate(request, idempotency_key=key)
+        submission = client.generate(request | pictures.fields(client, project), idempotency_key=key)
         job_ids = [job.id for job in submission.jobs]
         if submission.is_replay:
             print(f"This idempotency key named that job before: {' '.join(job_ids)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from imagejobs.client.errors import Interrupted, Refused, Unreachable
-from imagejobs.client.models import Event, Job, JobPage, Resolved, Retried, Submission
+from imagejobs.client.models import Event, Job, JobPage, Resolved, Retried, Submission, UploadedInput
 
 _Parsed = TypeVar("_Parsed")
 
@@ -77,6 +77,12 @@ class Client:
         answer = self._call("POST", "/api/images/generate", json=body)
         is_replay = "idempotent-replayed" in answer.headers
         return _parsed(answer, lambda document: Submission.parse(document, is_replay=is_replay))
+
+    def upload_input(self, project_id: str, data: bytes) -> UploadedInput:
+        """Keep a picture for jobs of the project; the same bytes again give the same id, its time renewed."""
+        headers, query = {"content-type": "application/octet-stream"}, {"projectId": project_id}
+        answer = self._call("POST", "/api/images/inputs", params=query, headers=headers, content=data)
+        return _parsed(answer, UploadedInput.parse)
 
     def job(self, job_id: str, *, within_seconds: float | None = None) -> Job:
         """The job as it stands; `within_seconds` makes it a single attempt of at most so long."""

@@ -33,6 +33,29 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UploadedInput:
+    """A picture that the service keeps for jobs of one project, until `expires_at`."""
+
+    id: str
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    expires_at: datetime
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        return cls(
+            id=answer["inputId"],
+            media_type=answer["mediaType"],
+            width=answer["width"],
+            height=answer["height"],
+            size_bytes=answer["bytes"],
+            expires_at=datetime.fromisoformat(answer["expiresAt"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why a job failed; `billed` is yes, no or unknown."""
 

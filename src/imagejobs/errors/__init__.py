@@ -3,7 +3,7 @@
     ImageJobsError                       code, reason, retry, billed, detail
     ├─ RequestError                      the caller must change something
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
-    │  ├─ BodyTooLarge · UnsupportedMediaType
+    │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated · PermissionDenied
     │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
@@ -16,6 +16,7 @@
     │  ├─ ProviderKeyRejected · ProviderCreditExhausted
     │  ├─ OutcomeUnknown                 sent, no answer: never paid again in silence
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
+    ├─ InputError                        InputUnavailable · InputUnreachable
     ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · InternalError
@@ -33,6 +34,9 @@ from imagejobs.errors.outside import (
     ContentRefused,
     ImageCorrupt,
     ImageTooLarge,
+    InputError,
+    InputUnavailable,
+    InputUnreachable,
     ModelUnavailable,
     NoImageReturned,
     NoProviderConfigured,
@@ -81,6 +85,7 @@ from imagejobs.errors.request import (
     UnknownModel,
     UnsupportedCapability,
     UnsupportedMediaType,
+    UnusablePicture,
 )
 from imagejobs.errors.root import (
     Billed,
@@ -106,6 +111,9 @@ __all__ = [
     "ImageCorrupt",
     "ImageJobsError",
     "ImageTooLarge",
+    "InputError",
+    "InputUnavailable",
+    "InputUnreachable",
     "InternalError",
     "InvalidField",
     "InvalidTransition",
@@ -142,6 +150,7 @@ __all__ = [
     "UnknownModel",
     "UnsupportedCapability",
     "UnsupportedMediaType",
+    "UnusablePicture",
     "every_error",
 ]
 

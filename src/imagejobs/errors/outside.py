@@ -147,6 +147,25 @@ class NoImageReturned(AnswerUnusable):
     reason = "no_image_returned"
 
 
+class InputError(ImageJobsError):
+    """An input picture could not be had; no provider was called."""
+
+
+class InputUnavailable(InputError):
+    """The input picture is not there, or is no picture that can be sent."""
+
+    code = Code.PERMANENT
+    reason = "input_unavailable"
+
+
+class InputUnreachable(InputError):
+    """The place of the input picture does not answer just now."""
+
+    code = Code.TEMPORARY
+    reason = "input_unreachable"
+    retry = Retry.LATER
+
+
 class StorageError(ImageJobsError):
     """The picture could not be put where it belongs; its bytes are kept."""
 

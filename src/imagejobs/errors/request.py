@@ -51,6 +51,12 @@ class UnsupportedMediaType(RequestError):
     reason = "unsupported_media_type"
 
 
+class UnusablePicture(RequestError):
+    """What was sent as an input is no picture that may be sent on; it was not kept."""
+
+    reason = "unusable_picture"
+
+
 class NotFound(RequestError):
     """There is no such thing, or it is not the caller's: the two are not told apart."""
 

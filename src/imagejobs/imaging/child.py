@@ -11,12 +11,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import BinaryIO, assert_never
 
 import blurhash  # type: ignore[import-untyped]
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 - spares loading all plugins
 
-from imagejobs.imaging.wire import REQUEST, Format, Limits, Operation, Reply, Request, Status
+from imagejobs.imaging.extent import picture_end
+from imagejobs.imaging.wire import EXTENT, REQUEST, Format, Limits, Operation, Reply, Request, Status
 
 _OPEN_FILES = 16
 _BLURHASH_EDGE = 24
@@ -116,6 +118,9 @@ def _answer(request: Request, max_pixels: int) -> Reply:
                 return _inspect(request, max_pixels)
             case Operation.THUMBNAIL:
                 return _thumbnail(request, max_pixels)
+            case Operation.MEASURE:
+                seen = _inspect(request, max_pixels)
+                return replace(seen, payload=EXTENT.pack(picture_end(request.data, request.format)))
             case _:
                 assert_never(request.operation)
     except (_TooLarge, Image.DecompressionBombWarning, Image.DecompressionBombError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from imagejobs.errors import ImageCorrupt, ImageTooLarge, InternalError
 from imagejobs.imaging.process import ChildDied, ChildProcess
 from imagejobs.imaging.sniff import announced_size, sniff
-from imagejobs.imaging.wire import BLURHASH_LENGTH, Limits, Operation, Reply, Request, Status
+from imagejobs.imaging.wire import BLURHASH_LENGTH, EXTENT, Limits, Operation, Reply, Request, Status
 
 _SPAWN_SECONDS = 30.0
 _SPARE_CPU_SECONDS = 5
@@ -88,6 +88,13 @@ class Decoder:
         request = self._request(Operation.INSPECT, data)
         reply = await self._run(request)
         return PictureFacts(media_type=request.format.media_type, width=reply.width, height=reply.height)
+
+    async def measure(self, data: bytes) -> tuple[PictureFacts, int]:
+        """As `inspect`, and how many of the bytes are the picture: what follows them is another file glued on."""
+        request = self._request(Operation.MEASURE, data)
+        reply = await self._run(request)
+        facts = PictureFacts(media_type=request.format.media_type, width=reply.width, height=reply.height)
+        return facts, EXTENT.unpack(reply.payload)[0]
 
     async def thumbnail(self, data: bytes, max_edge: int = 512) -> Thumbnail:
         """Shrink the picture to at most `max_edge` pixels a side, never enlarging it; raises as `inspect` does.

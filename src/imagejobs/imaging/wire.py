@@ -7,6 +7,8 @@ from typing import Self
 
 REQUEST = struct.Struct("!BBHI")
 REPLY = struct.Struct("!BIII")
+EXTENT = struct.Struct("!I")
+"""How many bytes the picture takes: the payload of a measurement."""
 BLURHASH_LENGTH = 28
 """Of the 4 by 3 components made here; a thumbnail's payload is its BlurHash, then its WebP bytes."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -29,6 +31,7 @@ class Operation(IntEnum):
 
     INSPECT = 1
     THUMBNAIL = 2
+    MEASURE = 3
 
 
 class Status(IntEnum):

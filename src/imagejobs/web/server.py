@@ -7,9 +7,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 
 from imagejobs import __version__
-from imagejobs.app.deps import Deps
+from imagejobs.app.deps import Deps, Policy
 from imagejobs.web import files
-from imagejobs.web.api import health, jobs
+from imagejobs.web.api import health, inputs, jobs
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
 
@@ -25,11 +25,12 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
         summary="Durable image generation jobs",
         docs_url=None,
         redoc_url=None,
-        middleware=_middleware(cors_origins),
+        middleware=_middleware(cors_origins, Policy.input_max_bytes if deps is None else deps.policy.input_max_bytes),
     )
     app.state.deps = deps
     install_handlers(app)
     app.include_router(jobs.router)
+    app.include_router(inputs.router)
     app.include_router(health.router)
     if serves_files:
         app.include_router(files.router)
@@ -42,8 +43,8 @@ def routes_of(app: FastAPI) -> Iterator[str]:
         yield f"{'|'.join(method.upper() for method in operations)} {path}"
 
 
-def _middleware(cors_origins: Sequence[str]) -> list[Middleware]:
-    stack = [Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
+def _middleware(cors_origins: Sequence[str], input_max_bytes: int) -> list[Middleware]:
+    stack = [Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES, input_path=inputs.PATH, input_max_bytes=input_max_bytes)]
     if cors_origins:
         cors = Middleware(
             CORSMiddleware,

@@ -1,7 +1,9 @@
 """The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -39,6 +41,13 @@ def _not_blank(value: str) -> str:
 def _web_address(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        is_whole = False
+    if not is_whole or re.search(r"[\x00-\x20\x7f\\]", value):
+        raise ValueError("must be a whole web address, without spaces or a user name in it")
     return value
 
 

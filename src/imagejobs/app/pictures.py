@@ -1,0 +1,45 @@
+"""Pictures from outside, judged before anything is done with them; and the errors that say why one is refused."""
+
+import hashlib
+from collections.abc import Mapping
+
+from imagejobs.app.deps import Deps
+from imagejobs.domain.inputs import InputFacts
+from imagejobs.errors import AnswerUnusable, ImageCorrupt, ImageTooLarge, NotAnImage, UnusablePicture
+
+_NEXT_STEPS: Mapping[type[AnswerUnusable], str] = {
+    NotAnImage: "send one of the three formats",
+    ImageCorrupt: "send a whole one",
+    ImageTooLarge: "send a smaller one",
+}
+_PADDING = b"\0\t\n\r "
+_JPEG_START = b"\xff\xd8\xff"
+
+
+async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[InputFacts, bytes]:
+    """What the picture is, and its own bytes; raises `UnusablePicture`.
+
+    Bytes behind a picture's end make a file that is two things at once and are refused. Cut off instead: padding, the
+    further pictures that telephones put behind a JPEG, and whatever follows a picture of an earlier job (`is_ours`).
+    """
+    try:
+        facts, end = await deps.decoder.measure(data)
+    except AnswerUnusable as error:
+        step = _NEXT_STEPS.get(type(error), "send another one")
+        raise UnusablePicture(f"{error.detail.partition(';')[0]}; {step}.") from error
+    rest = data[end:]
+    if not is_ours and rest.strip(_PADDING) and not rest.startswith(_JPEG_START):
+        raise UnusablePicture(
+            f"{len(rest)} bytes that are no part of the picture follow its end; save it anew and send that."
+        )
+    own = data[:end]
+    return (
+        InputFacts(
+            sha256=hashlib.sha256(own).digest(),
+            media_type=facts.media_type,
+            size_bytes=len(own),
+            width=facts.width,
+            height=facts.height,
+        ),
+        own,
+    )

@@ -1,0 +1,62 @@
+"""Upload: a reference, source or mask, kept privately for the jobs of its project until it expires."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO
+
+from imagejobs.app.deps import Deps
+from imagejobs.app.identifiers import new_id
+from imagejobs.app.pictures import judged
+from imagejobs.app.submit import require_project
+from imagejobs.db import inputs
+from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.inputs import KeptInput
+from imagejobs.errors import MalformedRequest
+
+_RECEIVE_SECONDS = 300.0
+_IN_MEMORY_BYTES = 1024 * 1024
+_DAY_SECONDS = 86_400.0
+
+
+async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterator[bytes]) -> KeptInput:
+    """Receive the picture, judge it and keep it; nothing of it is kept where that fails.
+
+    A repeat with the same bytes in the same project gives the same input, its time renewed. Raises
+    `UnusablePicture`, and `NotFound` for a project that the caller may not write to, before the body is read.
+    """
+    caller.require(Scope.WRITE)
+    caller.require_project(project_id)
+    async with deps.database.transaction() as tx:
+        await require_project(deps, tx, caller, project_id)
+    deps.known_projects.add(project_id)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
+        await _receive(body, file)
+        async with deps.input_places:
+            facts, data = await judged(deps, await asyncio.to_thread(_contents, file))
+            new = inputs.NewInput(
+                id=new_id(),
+                project_id=project_id,
+                facts=facts,
+                data=data,
+                created_by=caller.name,
+                keep_seconds=deps.policy.input_days * _DAY_SECONDS,
+            )
+            await deps.probe("input.before_commit")
+            async with deps.database.transaction() as tx:
+                return await inputs.keep(tx, new)
+
+
+async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
+    """Onto the disk while it comes, so that a slow sender holds no memory; whoever hands the body over has limited it."""
+    try:
+        async with asyncio.timeout(_RECEIVE_SECONDS):
+            async for chunk in body:
+                file.write(chunk)
+    except TimeoutError as error:
+        raise MalformedRequest(f"The picture did not arrive within {_RECEIVE_SECONDS:g} seconds; send it again.") from error
+
+
+def _contents(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
