@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 
-from imagejobs.domain.requests import GenerationRequest, ImageRequest
+from imagejobs.domain.requests import Fit, GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
 
@@ -58,12 +59,21 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
             raise UnsupportedCapability(field, problem)
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
+    if request.fit is Fit.EXACT and model.sizes and (request.width, request.height) not in model.sizes:
+        near = ", ".join(f"{width}x{height}" for width, height in _sizes_near(model, request.width, request.height))
+        problem = f"{model.name} makes no {request.width}x{request.height}; near it are {near}. Or ask with fit: nearest."
+        raise UnsupportedCapability("width", problem)
     if len(request.references) > model.max_references:
         raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}.")
     if request.source_image and not model.takes_source_image:
         raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
     if request.mask and not model.takes_mask:
         raise UnsupportedCapability("mask", f"{model.name} takes none; describe the region in maskDescription.")
+
+
+def _sizes_near(model: ModelCapability, width: int, height: int) -> list[tuple[int, int]]:
+    """The three sizes of the model that differ least from the wish, by the factor of each edge."""
+    return sorted(model.sizes, key=lambda size: abs(log(size[0] / width)) + abs(log(size[1] / height)))[:3]
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:
