@@ -55,7 +55,8 @@ def _decoded(text: memoryview) -> bytes:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         pass
-    try:  # the other alphabet, no padding, line ends: read all the same, at the price of a copy
-        return binascii.a2b_base64(bytes(text).translate(_TO_STANDARD) + b"==")
+    cleaned = bytes(text).translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")  # the other alphabet, line ends, no padding
+    try:
+        return binascii.a2b_base64(cleaned + b"=" * (-len(cleaned) % 4), strict_mode=True)
     except ValueError:
         return bytes(text)
