@@ -217,7 +217,7 @@ class GeminiServer:
         name = f"made-{len(self.bill)}"
         made = Purchase(
             id=name,
-            micros=round(usage["input"] * price_in + usage["image"] * price_out),
+            micros=int(usage["input"] * price_in + usage["image"] * price_out + 0.5),
             prompt=prompt,
             usage=usage,
             file=picture(Wish(seed=name, width=width, height=height, image_bytes=self.image_bytes)),
