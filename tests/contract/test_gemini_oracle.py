@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,9 +35,12 @@ async def google() -> AsyncIterator[GeminiServer]:
         yield service
 
 
-def client_of(google: GeminiServer) -> genai.Client:
+@pytest.fixture
+def client(google: GeminiServer) -> Iterator[genai.Client]:
     options = types.HttpOptions(base_url=google.url, retry_options=types.HttpRetryOptions(attempts=1))
-    return genai.Client(api_key=KEY, http_options=options)
+    made = genai.Client(api_key=KEY, http_options=options)
+    yield made
+    made.close()
 
 
 def inputs(request: GenerationRequest) -> list[Picture]:
@@ -65,7 +68,7 @@ def decoded(data: str) -> bytes:
 
 
 @pytest.mark.parametrize("job", JOBS)
-async def test_generate_content_as_googles_client_sends_it(google: GeminiServer, job: str) -> None:
+async def test_generate_content_as_googles_client_sends_it(google: GeminiServer, client: genai.Client, job: str) -> None:
     request, ratio, size, seed = JOBS[job]
     google.refuses_background = True
     await ours(google, request)
@@ -78,7 +81,7 @@ async def test_generate_content_as_googles_client_sends_it(google: GeminiServer,
         image_config=types.ImageConfig(aspect_ratio=ratio, image_size=size),
     )
     theirs = await asyncio.to_thread(
-        client_of(google).models.generate_content, model=request.model, contents=[*contents, request.prompt], config=config
+        client.models.generate_content, model=request.model, contents=[*contents, request.prompt], config=config
     )
     assert (sent.method, sent.path) == (google.asked[-1].method, google.asked[-1].path)
     assert sent.headers["x-goog-api-key"] == google.asked[-1].headers["x-goog-api-key"]
@@ -92,7 +95,7 @@ async def test_generate_content_as_googles_client_sends_it(google: GeminiServer,
 
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the client calls its own Interactions experimental
-async def test_interactions_as_googles_client_sends_them(google: GeminiServer, job: str) -> None:
+async def test_interactions_as_googles_client_sends_them(google: GeminiServer, client: genai.Client, job: str) -> None:
     request, ratio, size, seed = JOBS[job]
     answer = await ours(google, request)
     assert isinstance(answer, Submitted)
@@ -101,7 +104,7 @@ async def test_interactions_as_googles_client_sends_them(google: GeminiServer, j
         {"type": "image", "mime_type": p.media_type, "data": base64.b64encode(p.data).decode()} for p in inputs(request)
     ]
     image: dict[str, Any] = {"type": "image", "aspect_ratio": ratio, "delivery": "inline"}
-    interactions: Any = client_of(google).interactions
+    interactions: Any = client.interactions
     wanted: dict[str, Any] = {} if seed is None else {"generation_config": {"seed": seed}}
     theirs = await asyncio.to_thread(
         interactions.create,
