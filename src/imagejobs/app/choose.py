@@ -72,8 +72,13 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
 
 
 def _sizes_near(model: ModelCapability, width: int, height: int) -> list[tuple[int, int]]:
-    """The three sizes of the model that differ least from the wish, by the factor of each edge."""
-    return sorted(model.sizes, key=lambda size: abs(log(size[0] / width)) + abs(log(size[1] / height)))[:3]
+    """The three sizes of the model nearest to the wish, by the factor of each edge and twice that of the ratio."""
+
+    def distance(size: tuple[int, int]) -> float:
+        wider, higher = log(size[0] / width), log(size[1] / height)
+        return abs(wider) + abs(higher) + 2 * abs(wider - higher)
+
+    return sorted(model.sizes, key=distance)[:3]
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:

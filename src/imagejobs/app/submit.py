@@ -22,9 +22,11 @@ from imagejobs.errors import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     InternalError,
+    ModelUnavailable,
     NoProviderConfigured,
     NotFound,
     RequestError,
+    UnknownModel,
     UnsupportedCapability,
 )
 from imagejobs.ports import Message, Transaction
@@ -88,7 +90,10 @@ def _target(deps: Deps, request: ImageRequest) -> _Target:
     except NoProviderConfigured:
         return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
     require_capable(choice.model, request)
-    quote = choice.provider.quote(generation_request(request, choice.model))
+    try:
+        quote = choice.provider.quote(generation_request(request, choice.model))
+    except ModelUnavailable as error:
+        raise UnknownModel("model", error.detail) from error
     if quote.micros > 0 and (request.references or request.source_image or request.mask):
         problem = "input pictures do not reach a provider that costs money in this version; nothing was made."
         raise UnsupportedCapability("sourceImage" if request.source_image else "referenceImages", problem)
