@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from imagejobs.domain.jobs import JobType
 from imagejobs.domain.requests import GenerationRequest, Picture, ReferenceRole
 from imagejobs.ports import Answer, Call, ProviderConfig, Submitted
 from imagejobs.providers.gemini import provider
-from tests.support.gemini_server import KEY, MODEL, GeminiServer, camel, running_gemini
+from tests.support.gemini_server import KEY, MODEL, GeminiServer, camel
 
 IDENTITY = Picture(data=bytes(range(256)), media_type="image/png", role=ReferenceRole.IDENTITY)
 STYLE = Picture(data=b"\xfb\xef\xff style", media_type="image/jpeg", role=ReferenceRole.STYLE)
@@ -27,12 +27,6 @@ JOBS: Mapping[str, tuple[GenerationRequest, str, str | None, int | None]] = {
     "seed": (replace(TEXT_ONLY, seed=2**31 + 7), "1:1", "1K", 7),
     "one size only": (replace(TEXT_ONLY, model="gemini-2.5-flash-image"), "1:1", None, None),
 }
-
-
-@pytest.fixture
-async def google() -> AsyncIterator[GeminiServer]:
-    async with running_gemini() as service:
-        yield service
 
 
 @pytest.fixture

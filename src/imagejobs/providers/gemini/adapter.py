@@ -170,8 +170,9 @@ class Gemini:
 
     async def _generate_instead(self, call: Call, model: Model, seconds: float) -> Answer:
         """The fallback, remembered for the model; unless Google refuses the wish here too: then that was the obstacle."""
+        if self._in_background(model):
+            logger.warning("gemini.no_background", extra={"model": model.name})
         self._refused_background.add(model.name)
-        logger.warning("gemini.no_background", extra={"model": model.name})
         try:
             return await self._generate(call, model, seconds)
         except ProviderRejected:
