@@ -21,7 +21,7 @@ Transaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCapability:
-    """What one model can do."""
+    """What one model can do. `sizes` are the only ones it makes, as (width, height); empty where it makes any."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class ModelCapability:
     takes_source_image: bool = False
     takes_mask: bool = False
     takes_seed: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,18 @@
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
+from imagejobs.net.http import Outbound
 from imagejobs.ports import Provider
 from imagejobs.providers.fake_server import FakeProvider
+from imagejobs.providers.gemini.adapter import Gemini
+from imagejobs.providers.gemini.catalogue import load_catalogue
 from tests.support.fakes import fake_and_adapter
+from tests.support.gemini_calls import a_call
+from tests.support.gemini_server import KEY, GeminiServer, running_gemini
+
+TODAY = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +34,39 @@ def provider(shop: tuple[FakeProvider, Provider], fake: FakeProvider) -> Provide
     """The adapter that buys from it."""
     assert shop[0] is fake
     return shop[1]
+
+
+@pytest.fixture
+async def google() -> AsyncIterator[GeminiServer]:
+    async with running_gemini() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+async def outbound() -> AsyncIterator[Outbound]:
+    """One for all: its TLS takes longer to set up than a test."""
+    made = Outbound()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def gemini(google: GeminiServer, outbound: Outbound) -> Gemini:
+    return Gemini(
+        outbound=outbound,
+        base_url=google.url,
+        api_key=KEY,
+        timeout_seconds=None,
+        catalogue=load_catalogue(),
+        now=lambda: TODAY,
+    )
+
+
+@pytest.fixture
+async def plain(google: GeminiServer, gemini: Gemini) -> Gemini:
+    """The adapter once it knows that there is no background."""
+    google.refuses_background = True
+    await gemini.submit(a_call())
+    google.bill.clear()
+    google.asked.clear()
+    return gemini

@@ -1,6 +1,7 @@
 """Every provider adapter, and what to ask of it; the contract runs on each. A new adapter adds one case."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from imagejobs.domain.jobs import JobType
@@ -20,23 +21,26 @@ from imagejobs.errors import (
     ProviderUnreachable,
 )
 from imagejobs.ports import Provider, ProviderConfig
+from imagejobs.providers.gemini import provider as gemini
 from imagejobs.providers.sketch import provider as sketch
+from tests.support.gemini_server import KEY, MODEL, Reply, refusal, running_gemini
 from tests.support.nanobanana_server import nanobanana_with_its_server
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderCase:
-    """One adapter against something that plays its service.
+    """One adapter against something that plays its service, which runs inside `around`.
 
     `plain` brings a picture; each of `failing` raises that error when it is submitted; `slow` takes many seconds.
-    `failing_seconds` is the deadline of the failing calls: short where a timeout is among them.
+    `failing_within_seconds` is the deadline of the failing calls: short where a timeout is among them.
     """
 
     open: Callable[[], Provider]
     plain: GenerationRequest
     failing: tuple[tuple[GenerationRequest, type[ProviderError]], ...]
     slow: GenerationRequest
-    failing_seconds: float = 0.05
+    around: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    failing_within_seconds: float = 0.05
 
 
 _PLAIN = GenerationRequest(
@@ -80,7 +84,66 @@ _NANOBANANA = ProviderCase(
         (replace(_BANANA, prompt="cut"), OutcomeUnknown),
     ),
     slow=replace(_BANANA, prompt="slow"),
-    failing_seconds=5.0,
+    failing_within_seconds=5.0,
 )
 
-CASES: dict[str, ProviderCase] = {"sketch": _SKETCH, "nanobanana": _NANOBANANA}
+
+@dataclass
+class _Google:
+    """The fake of Google for one test, and the adapter that buys from it."""
+
+    refuses_background: bool
+    url: str = "http://127.0.0.1:1"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with running_gemini(refuses_background=self.refuses_background, by_prompt=_BY_PROMPT) as service:
+            self.url = service.url
+            yield
+
+    def open(self) -> Provider:
+        made = gemini(ProviderConfig(api_key=KEY, base_url=self.url))
+        assert made is not None
+        return made
+
+
+_BY_PROMPT = {
+    "slow": Reply(delay_seconds=60.0),
+    "429": refusal(429, "RESOURCE_EXHAUSTED", "Slow down."),
+    "503": refusal(503, "UNAVAILABLE", "The model is overloaded."),
+    "500": refusal(500, "INTERNAL", "An internal error has occurred."),
+    "400": refusal(400, "INVALID_ARGUMENT", "Bad."),
+    "403": refusal(403, "PERMISSION_DENIED"),
+    "lost": Reply(hang_up=True),
+}
+_GEMINI_PLAIN = replace(_PLAIN, model=MODEL)
+
+
+def _gemini(*, refuses_background: bool) -> ProviderCase:
+    google = _Google(refuses_background=refuses_background)
+    return ProviderCase(
+        open=google.open,
+        around=google.running,
+        plain=_GEMINI_PLAIN,
+        failing=tuple(
+            (replace(_GEMINI_PLAIN, prompt=prompt), error)
+            for prompt, error in {
+                "429": ProviderThrottled,
+                "503": ProviderOverloaded,
+                "500": OutcomeUnknown,
+                "400": ProviderRejected,
+                "403": ProviderKeyRejected,
+                "lost": OutcomeUnknown,
+            }.items()
+        ),
+        slow=replace(_GEMINI_PLAIN, prompt="slow"),
+        failing_within_seconds=5.0,
+    )
+
+
+CASES: dict[str, ProviderCase] = {
+    "sketch": _SKETCH,
+    "nanobanana": _NANOBANANA,
+    "gemini": _gemini(refuses_background=False),
+    "gemini without background": _gemini(refuses_background=True),
+}

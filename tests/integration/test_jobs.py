@@ -51,7 +51,7 @@ async def test_a1_every_member_of_the_contract_is_taken(world: World) -> None:
         deadlineSeconds=60,
         maxCost=0.5,
         tags=["a"],
-        fit="cover",
+        fit="nearest",
     )
     assert answer.status_code == 202, answer.text
     job = await world.job(answer.json()["jobId"])

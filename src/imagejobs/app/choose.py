@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 
 from imagejobs.domain.inputs import not_fetched
-from imagejobs.domain.requests import GenerationRequest, ImageRequest
+from imagejobs.domain.requests import Fit, GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
 
@@ -62,10 +63,24 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
     if (count := len(request.references)) > model.max_references:
         takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
         raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
+    if request.fit is Fit.EXACT and model.sizes and (request.width, request.height) not in model.sizes:
+        near = ", ".join(f"{width}x{height}" for width, height in _sizes_near(model, request.width, request.height))
+        problem = f"{model.name} makes no {request.width}x{request.height}; near it are {near}. Or ask with fit: nearest."
+        raise UnsupportedCapability("width", problem)
     if request.source_image and not model.takes_source_image:
         raise UnsupportedCapability("sourceImage", f"{model.name} changes no pictures, it only makes them from words.")
     if request.mask and not model.takes_mask:
         raise UnsupportedCapability("mask", f"{model.name} takes no masks; describe the region in maskDescription.")
+
+
+def _sizes_near(model: ModelCapability, width: int, height: int) -> list[tuple[int, int]]:
+    """The three sizes of the model nearest to the wish, by the factor of each edge and twice that of the ratio."""
+
+    def distance(size: tuple[int, int]) -> float:
+        wider, higher = log(size[0] / width), log(size[1] / height)
+        return abs(wider) + abs(higher) + 2 * abs(wider - higher)
+
+    return sorted(model.sizes, key=distance)[:3]
 
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:

@@ -23,9 +23,11 @@ from imagejobs.errors import (
     DatabaseUnavailable,
     IdempotencyKeyReused,
     InternalError,
+    ModelUnavailable,
     NoProviderConfigured,
     NotFound,
     RequestError,
+    UnknownModel,
 )
 from imagejobs.ports import Message, Transaction
 
@@ -89,7 +91,10 @@ def _target(deps: Deps, request: ImageRequest) -> _Target:
     except NoProviderConfigured:
         return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
     require_capable(choice.model, request)
-    quote = choice.provider.quote(generation_request(request, choice.model))
+    try:
+        quote = choice.provider.quote(generation_request(request, choice.model))
+    except ModelUnavailable as error:
+        raise UnknownModel("model", error.detail) from error
     for name in request.fallback:
         choose(deps.providers, deps.policy.default_provider, name, field="fallback")
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:

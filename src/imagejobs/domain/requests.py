@@ -17,6 +17,17 @@ class ReferenceRole(StrEnum):
     STYLE = "style"
 
 
+class Fit(StrEnum):
+    """How close the picture must come to the size asked for, where a model makes only certain sizes.
+
+    `nearest`, the default: the nearest ratio it has, in the smallest size that covers the wish; the picture's real size is
+    recorded with it. `exact`: exactly that size, or the request is refused, naming the sizes near it.
+    """
+
+    NEAREST = "nearest"
+    EXACT = "exact"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PictureSource:
     """Where an input picture comes from; exactly one field is set."""
@@ -63,7 +74,7 @@ class ImageRequest:
     deadline_seconds: int | None = None
     max_cost_micros: int | None = None
     tags: tuple[str, ...] = ()
-    fit: str | None = None
+    fit: Fit | None = None
     on_unknown_outcome: str | None = None
 
     def fingerprint(self) -> bytes:

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from imagejobs.db.job_reads import Filters
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.money import from_credits
-from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
+from imagejobs.domain.requests import Fit, ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.errors import InvalidField
 
 MAX_PROMPT = 32_000
@@ -138,7 +138,7 @@ class GenerateBody(Wire):
     deadline_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = None
     max_cost: Annotated[Decimal, Field(ge=0, le=100_000)] | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
-    fit: Literal["cover", "contain", "none"] | None = None
+    fit: Fit | None = None
     on_unknown_outcome: Literal["fail", "retry_once"] | None = None
 
     def request(self, micros_per_credit: int) -> ImageRequest:
