@@ -32,6 +32,7 @@ class ModelCapability:
     takes_source_image: bool = False
     takes_mask: bool = False
     takes_seed: bool = False
+    max_prompt_characters: int = 32_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ async def test_a1_a2_a_request_is_answered_at_once_with_the_job_and_where_it_is(
 
 
 async def test_a1_every_member_of_the_contract_is_taken(world: World) -> None:
+    assert (await world.client.put("/api/projects/film/styles/noir", json={"name": "Noir"})).status_code == 201
     answer = await world.generate(
         branchId="main",
         jobType="start_frame",

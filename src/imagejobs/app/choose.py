@@ -59,7 +59,11 @@ def require_capable(model: ModelCapability, request: ImageRequest) -> None:
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
     if len(request.references) > model.max_references:
-        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}.")
+        found = f"there are {len(request.references)}, those of the style capsule included"
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}; {found}.")
+    if (length := len(request.composed_prompt or request.prompt)) > model.max_prompt_characters:
+        most = f"{model.name} takes prompts of at most {model.max_prompt_characters} characters"
+        raise UnsupportedCapability("prompt", f"{most}; with what style, tone and type of job add to it, this has {length}.")
     if request.source_image and not model.takes_source_image:
         raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
     if request.mask and not model.takes_mask:
@@ -70,7 +74,7 @@ def generation_request(request: ImageRequest, model: ModelCapability) -> Generat
     """The request as the provider gets it."""
     return GenerationRequest(
         job_type=request.job_type,
-        prompt=request.prompt,
+        prompt=request.composed_prompt or request.prompt,
         width=request.width,
         height=request.height,
         model=model.name,

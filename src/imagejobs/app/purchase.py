@@ -77,7 +77,7 @@ def generation_request(job: Job) -> GenerationRequest:
     """The job as its provider gets it, equal every time."""
     return GenerationRequest(
         job_type=job.job_type,
-        prompt=job.prompt,
+        prompt=job.params.get("composed_prompt", job.prompt),
         width=job.width,
         height=job.height,
         model=job.model or "",
