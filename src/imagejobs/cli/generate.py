@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import typer
 
-from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.console import command_app, credits_of, print_json, printable
+from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
+from imagejobs.client import Quote, Submission
 
 app = command_app()
 
@@ -31,6 +33,8 @@ def generate(
     count: Annotated[int, typer.Option("-n", help="How many pictures.", min=1)] = 1,
     project: Annotated[str, typer.Option(help="The project that the job belongs to.")] = "default",
     job_type: Annotated[str, typer.Option(help="What the picture is for.")] = "generate",
+    style: Annotated[str | None, typer.Option(help="The project's style capsule that it wears.")] = None,
+    quote: Annotated[bool, typer.Option("--quote", help="Say what it would cost, and make nothing.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key and request never make a second job [a new key each time].")
     ] = None,
@@ -46,18 +50,19 @@ def generate(
     ```
     imagejobs generate "a red fox in snow" -o pictures
     imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
+    imagejobs generate "a lighthouse" -n 3 --quote
     echo "a quiet harbor" | imagejobs generate - --no-wait
     ```
     """
-    request = _request(prompt, size, count, project, job_type, model, seed)
-    key = idempotency_key or str(uuid4())
+    about = {"projectId": project, "jobType": job_type, "visualStyleCapsuleId": style}
+    request = _request(prompt, size, {**about, "model": model, "seed": seed, "n": count})
     with connected(as_json=as_json) as client:
-        submission = client.generate(request, idempotency_key=key)
+        if quote:
+            _print_quote(client.quote(request), as_json=as_json)
+            return
+        submission = client.generate(request, idempotency_key=idempotency_key or str(uuid4()))
         job_ids = [job.id for job in submission.jobs]
-        if submission.is_replay:
-            print(f"This idempotency key named that job before: {' '.join(job_ids)}", file=sys.stderr)
-        elif wait:
-            print(f"Accepted: {' '.join(job_ids)}", file=sys.stderr)
+        _say_accepted(submission, is_waiting=wait)
         if wait:
             wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         elif as_json:
@@ -66,22 +71,32 @@ def generate(
             print("\n".join(job_ids))
 
 
-def _request(
-    prompt: str, size: str | None, count: int, project: str, job_type: str, model: str | None, seed: int | None
-) -> dict[str, Any]:
+def _request(prompt: str, size: str | None, named: dict[str, Any]) -> dict[str, Any]:
     width, height = _pixels(size)
-    wanted = {
-        "projectId": project,
-        "branchId": "main",
-        "jobType": job_type,
-        "prompt": sys.stdin.read().strip() if prompt == "-" else prompt,
-        "width": width,
-        "height": height,
-        "n": count,
-        "model": model,
-        "seed": seed,
-    }
+    words = sys.stdin.read().strip() if prompt == "-" else prompt
+    wanted = {**named, "branchId": "main", "prompt": words, "width": width, "height": height}
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _say_accepted(submission: Submission, *, is_waiting: bool) -> None:
+    job_ids = " ".join(job.id for job in submission.jobs)
+    if submission.is_replay:
+        print(f"This idempotency key named that job before: {job_ids}", file=sys.stderr)
+    elif is_waiting:
+        print(f"Accepted: {job_ids}", file=sys.stderr)
+
+
+def _print_quote(quote: Quote, *, as_json: bool) -> None:
+    """The price on stdout; ends with the exit code of a cap or a failed job where something would stop it."""
+    if as_json:
+        print_json(quote.raw)
+    else:
+        size = f"{quote.raw['width']}x{quote.raw['height']}"
+        print(f"{credits_of(quote.total)} for {quote.raw['n']} of {size} by {quote.model or 'nobody'}")
+    if quote.obstacle is None:
+        return
+    print(f"imagejobs: {printable(quote.obstacle['message'])}", file=sys.stderr)
+    raise typer.Exit(ExitCode.CAP_REACHED if quote.obstacle["reason"] == "budget_exhausted" else ExitCode.JOB_FAILED)
 
 
 def _pixels(size: str | None) -> tuple[int | None, int | None]:

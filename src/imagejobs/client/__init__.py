@@ -9,7 +9,18 @@ errors   what can go wrong
 from imagejobs.client.errors import ClientError, Interrupted, Refused, Unreachable, WaitTimedOut
 from imagejobs.client.follow import Patience, Wait
 from imagejobs.client.http import Backoff, Client, JobQuery
-from imagejobs.client.models import FINAL_STATUSES, Event, Failure, Job, JobPage, Resolved, Retried, Submission, SubmittedJob
+from imagejobs.client.models import (
+    FINAL_STATUSES,
+    Event,
+    Failure,
+    Job,
+    JobPage,
+    Quote,
+    Resolved,
+    Retried,
+    Submission,
+    SubmittedJob,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -23,6 +34,7 @@ __all__ = [
     "JobPage",
     "JobQuery",
     "Patience",
+    "Quote",
     "Refused",
     "Resolved",
     "Retried",

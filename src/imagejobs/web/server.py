@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from imagejobs import __version__
 from imagejobs.app.deps import Deps
 from imagejobs.web import files
-from imagejobs.web.api import health, jobs, styles
+from imagejobs.web.api import health, jobs, quotes, styles
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
 
@@ -30,6 +30,7 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
     app.state.deps = deps
     install_handlers(app)
     app.include_router(jobs.router)
+    app.include_router(quotes.router)
     app.include_router(styles.router)
     app.include_router(health.router)
     if serves_files:
