@@ -1,5 +1,7 @@
 """Style capsules: written, read, worn by jobs, and nobody else's."""
 
+import asyncio
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -135,8 +137,8 @@ async def test_a12_another_projects_style_is_the_same_404_as_none(world: World) 
         (await put(world), await put(world, nowhere)),
         (await world.client.get("/api/projects/film/styles"), await world.client.get("/api/projects/nowhere/styles")),
     ):
+        assert theirs.status_code == 404
         assert (theirs.status_code, theirs.content) == (none.status_code, none.content)
-    assert (await world.client.get(URL)).status_code == 404
     worn = await world.generate(projectId="mine", visualStyleCapsuleId="noir")
     assert (worn.status_code, worn.json()["field"]) == (422, "visualStyleCapsuleId")
     assert await world.scalar("SELECT count(*) FROM imagejobs.style_capsules WHERE name = 'Noir'") == 1
@@ -214,6 +216,23 @@ async def test_f4_a_picture_is_kept_as_long_as_a_style_holds_it(world: World) ->
     assert [await stays(world, one), await stays(world, two)] == ["days", "for good"]
     await world.client.delete(URL + "2")
     assert await stays(world, two) == "days"
+
+
+async def test_f4_of_writers_at_once_each_writes_whole_and_no_picture_is_let_go_that_a_style_holds(world: World) -> None:
+    pictures = [await an_input(world) for _ in range(4)]
+    await put(world)
+    answers = await asyncio.gather(
+        *(put(world, name=f"N{number}", referenceImages=[pictures[number % 4]]) for number in range(12)),
+        *(put(world, URL + "2", name=f"N{number}", referenceImages=[pictures[-number % 4]]) for number in range(12)),
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 23, 201: 1}
+    held = set()
+    for url in (URL, URL + "2"):
+        style = (await world.client.get(url)).json()
+        number, places = int(style["name"][1:]), style["referenceImages"]
+        assert places in ([pictures[number % 4]], [pictures[-number % 4]])
+        held |= set(places)
+    assert {picture for picture in pictures if await stays(world, picture) == "for good"} == held
 
 
 async def test_f4_a_style_whose_picture_is_gone_is_refused_with_what_to_do(world: World) -> None:

@@ -44,20 +44,20 @@ async def put_style(deps: Deps, caller: Caller, project_id: str, style_id: str, 
 async def get_style(deps: Deps, caller: Caller, project_id: str, style_id: str) -> Style:
     """The style, if its project is the caller's."""
     caller.require(Scope.READ)
+    caller.require_project(project_id)
     async with deps.database.connection() as connection:
         style = await styles.by_id(connection, project_id, style_id)
-    if style is None or not caller.sees(project_id):
+    if style is None:
         raise NotFound("There is no such style.")
     return style
 
 
 async def list_styles(deps: Deps, caller: Caller, project_id: str, after_id: str | None, limit: int) -> StylePage:
-    """A page of the project's styles; another tenant's project is not told from one without any."""
+    """A page of the project's styles."""
     caller.require(Scope.READ)
+    caller.require_project(project_id)
     async with deps.database.connection() as connection:
         found = await styles.page(connection, project_id, after_id, limit + 1)
-    if not caller.sees(project_id):
-        found = []
     page = found[:limit]
     return StylePage(styles=page, next_after=page[-1].id if len(found) > limit else None)
 
@@ -65,9 +65,10 @@ async def list_styles(deps: Deps, caller: Caller, project_id: str, after_id: str
 async def delete_style(deps: Deps, caller: Caller, project_id: str, style_id: str) -> None:
     """Remove the style; jobs that took it are not touched. `NotFound` where there is none, as on a repeat."""
     caller.require(Scope.WRITE)
+    caller.require_project(project_id)
     async with deps.database.transaction() as tx:
-        is_visible = caller.sees(project_id) and await styles.lock_project(tx, project_id)
-        style = await styles.by_id(tx, project_id, style_id) if is_visible else None
+        await styles.lock_project(tx, project_id)
+        style = await styles.by_id(tx, project_id, style_id)
         if style is None:
             raise NotFound("There is no such style.")
         await styles.delete(tx, project_id, style_id)

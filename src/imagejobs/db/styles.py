@@ -24,10 +24,9 @@ class NewStyle:
     inputs: tuple[UUID, ...]
 
 
-async def lock_project(tx: Transaction, project_id: str) -> bool:
-    """Let nobody else change the project's styles until the transaction ends; False where there is no such project."""
-    found = await tx.fetchval("SELECT true FROM imagejobs.projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
-    return bool(found)
+async def lock_project(tx: Transaction, project_id: str) -> None:
+    """Let nobody else change the project's styles until the transaction ends."""
+    await tx.execute("SELECT FROM imagejobs.projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
 
 
 _PUT = """

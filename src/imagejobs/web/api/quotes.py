@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/images", tags=["jobs"])
 class ObstacleBody(Wire):
     """What would stop the jobs: no room for the money, or no provider."""
 
-    code: Literal["PERMANENT", "AUTH_ERROR"]
+    code: Literal["PERMANENT"]
     reason: Literal["budget_exhausted", "no_provider_configured"]
     message: str
 
