@@ -84,10 +84,10 @@ def test_a4_every_type_of_job_of_film_has_words_of_its_own() -> None:
     assert len(set(JOB_WORDS.values())) == len(JOB_WORDS)
 
 
-def test_f4_identity_and_style_are_told_apart_by_the_pictures_places() -> None:
+def test_f4_identity_and_style_are_told_apart_by_place_those_for_identity_first() -> None:
     request = a_request(references=references(STYLE, IDENTITY, IDENTITY, STYLE, STYLE))
     assert compose(request, None).removeprefix(request.prompt) == (
-        "\n\nReference pictures 2 and 3 show who and what must stay the same. Reference pictures 1, 4 and 5 show only the "
+        "\n\nReference pictures 1 and 2 show who and what must stay the same. Reference pictures 3, 4 and 5 show only the "
         "look to follow: nothing of what is seen in them belongs in the picture."
     )
     alone = a_request(job_type=JobType.START_FRAME, references=references(IDENTITY), source_image=SOURCE)

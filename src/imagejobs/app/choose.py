@@ -52,18 +52,18 @@ def _unknown(wanted: str, providers: Mapping[str, Provider]) -> str:
 
 def require_capable(model: ModelCapability, request: ImageRequest) -> None:
     """Refuse what the model cannot do, naming what it can, before anything is written or reserved."""
+    if (length := len(request.composed_prompt or request.prompt)) > model.max_prompt_characters:
+        most = f"{model.name} takes prompts of at most {model.max_prompt_characters} characters"
+        raise UnsupportedCapability("prompt", f"{most}; with what style, tone and type of job add to it, this has {length}.")
     for field, edge in (("width", request.width), ("height", request.height)):
         if not model.min_edge <= edge <= model.max_edge:
             problem = f"{model.name} makes pictures of {model.min_edge} to {model.max_edge} pixels an edge, not {edge}."
             raise UnsupportedCapability(field, problem)
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
-    if len(request.references) > model.max_references:
-        found = f"there are {len(request.references)}, those of the style capsule included"
-        raise UnsupportedCapability("referenceImages", f"{model.name} takes at most {model.max_references}; {found}.")
-    if (length := len(request.composed_prompt or request.prompt)) > model.max_prompt_characters:
-        most = f"{model.name} takes prompts of at most {model.max_prompt_characters} characters"
-        raise UnsupportedCapability("prompt", f"{most}; with what style, tone and type of job add to it, this has {length}.")
+    if (count := len(request.references)) > model.max_references:
+        takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
     if request.source_image and not model.takes_source_image:
         raise UnsupportedCapability("sourceImage", f"{model.name} takes none.")
     if request.mask and not model.takes_mask:

@@ -9,13 +9,11 @@ from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, Re
 from imagejobs.domain.styles import Style
 from imagejobs.errors import InvalidField
 
-_FIELD = "visualStyleCapsuleId"
-
 
 async def composed(deps: Deps, request: ImageRequest) -> ImageRequest:
     """The request as its job is written: what is in it now is what every attempt sends, whatever becomes of the style.
 
-    `InvalidField` where the style is not there, or one of its pictures is gone.
+    `InvalidField` where the style is not there.
     """
     style = None if request.style_capsule_id is None else await _style(deps, request.project_id, request.style_capsule_id)
     if style is not None:
@@ -29,12 +27,7 @@ async def composed(deps: Deps, request: ImageRequest) -> ImageRequest:
 async def _style(deps: Deps, project_id: str, style_id: str) -> Style:
     async with deps.database.connection() as connection:
         style = await styles.by_id(connection, project_id, style_id)
-        if style is None:
-            problem = "names no style of this project; make it with PUT /api/projects/{projectId}/styles/{styleId}."
-            raise InvalidField(_FIELD, problem)
-        if style.inputs and (missing := await styles.missing_inputs(connection, project_id, style.inputs)):
-            problem = (
-                f"its reference picture {missing[0]} is gone; upload it again, and write the style with the new inputId."
-            )
-            raise InvalidField(_FIELD, problem)
+    if style is None:
+        problem = "names no style of this project; make it with PUT /api/projects/{projectId}/styles/{styleId}."
+        raise InvalidField("visualStyleCapsuleId", problem)
     return style

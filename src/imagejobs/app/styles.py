@@ -23,20 +23,19 @@ class StylePage:
 async def put_style(deps: Deps, caller: Caller, project_id: str, style_id: str, new: NewStyle) -> tuple[Style, bool]:
     """Write the style, in place of an earlier one of its id; True where there was none.
 
-    Jobs that exist keep the words and pictures that they took. Its pictures are kept for as long as they are in a style;
+    Jobs that exist keep the words and pictures that they took. Its pictures do not expire while they are in a style;
     one that the project does not have is an `InvalidField`, and nothing is written. A repeat changes nothing but the time.
     """
     caller.require(Scope.WRITE)
     caller.require_project(project_id)
     async with deps.database.transaction() as tx:
         await require_project(deps, tx, caller, project_id)
-        await styles.lock_project(tx, project_id)
-        if missing := await styles.missing_inputs(tx, project_id, new.inputs):
-            place = new.inputs.index(missing[0])
-            raise InvalidField(f"referenceImages.{place}", "is no input of this project, or has expired; upload it first.")
-        before = await styles.by_id(tx, project_id, style_id)
+        usable = await styles.usable_inputs(tx, project_id, new.inputs) if new.inputs else set()
+        for place, input_id in enumerate(new.inputs):
+            if input_id not in usable:
+                problem = "is no input of this project, or has expired; upload it first."
+                raise InvalidField(f"referenceImages.{place}", problem)
         style, is_new = await styles.put(tx, project_id, style_id, new)
-        await styles.keep_inputs(tx, project_id, [*new.inputs, *(before.inputs if before else ())])
     deps.known_projects.add(project_id)
     return style, is_new
 
@@ -67,9 +66,5 @@ async def delete_style(deps: Deps, caller: Caller, project_id: str, style_id: st
     caller.require(Scope.WRITE)
     caller.require_project(project_id)
     async with deps.database.transaction() as tx:
-        await styles.lock_project(tx, project_id)
-        style = await styles.by_id(tx, project_id, style_id)
-        if style is None:
+        if not await styles.delete(tx, project_id, style_id):
             raise NotFound("There is no such style.")
-        await styles.delete(tx, project_id, style_id)
-        await styles.keep_inputs(tx, project_id, style.inputs)

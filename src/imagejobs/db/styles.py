@@ -1,4 +1,4 @@
-"""Style capsules, and how long the pictures in them are kept."""
+"""Style capsules. The pictures in them do not expire."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ from imagejobs.db.pool import Connection
 from imagejobs.domain.styles import Style
 from imagejobs.ports import Transaction
 
-KEPT_AFTER_USE_DAYS = 7
-
 
 @dataclass(frozen=True, kw_only=True)
 class NewStyle:
@@ -22,11 +20,6 @@ class NewStyle:
     descriptors: tuple[str, ...]
     pillars: tuple[str, ...]
     inputs: tuple[UUID, ...]
-
-
-async def lock_project(tx: Transaction, project_id: str) -> None:
-    """Let nobody else change the project's styles until the transaction ends."""
-    await tx.execute("SELECT FROM imagejobs.projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
 
 
 _PUT = """
@@ -66,36 +59,23 @@ async def page(connection: Connection, project_id: str, after_id: str | None, li
     return [_style(row) for row in rows]
 
 
-async def delete(tx: Transaction, project_id: str, style_id: str) -> None:
-    """Remove the style. Jobs keep what they took from it."""
-    await tx.execute("DELETE FROM imagejobs.style_capsules WHERE project_id = $1 AND id = $2", project_id, style_id)
+async def delete(tx: Transaction, project_id: str, style_id: str) -> bool:
+    """Remove the style; False where there is none. Jobs keep what they took from it."""
+    statement = "DELETE FROM imagejobs.style_capsules WHERE project_id = $1 AND id = $2 RETURNING true"
+    return bool(await tx.fetchval(statement, project_id, style_id))
 
 
-async def missing_inputs(connection: Connection, project_id: str, inputs: Sequence[UUID]) -> list[UUID]:
-    """Those that the project does not have, or no longer."""
-    rows = await connection.fetch(
-        "SELECT wanted.id FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted(id, place) WHERE NOT EXISTS ("
-        "SELECT FROM imagejobs.inputs AS found WHERE found.id = wanted.id AND found.project_id = $1 "
-        "AND found.expires_at > now()) ORDER BY place",
-        project_id,
-        inputs,
-    )
-    return [row["id"] for row in rows]
+_USABLE = """
+SELECT id FROM imagejobs.inputs
+WHERE id = ANY($2::uuid[]) AND project_id = $1 AND (expires_at > now()
+    OR EXISTS (SELECT FROM imagejobs.style_capsules AS style WHERE style.project_id = $1 AND inputs.id = ANY(style.inputs)))
+FOR KEY SHARE
+"""
 
 
-async def keep_inputs(tx: Transaction, project_id: str, inputs: Sequence[UUID]) -> None:
-    """Keep those of the inputs that are in a style for as long as they are, and the others for `KEPT_AFTER_USE_DAYS`.
-
-    Call it under `lock_project`, after the change.
-    """
-    await tx.execute(
-        "UPDATE imagejobs.inputs AS kept SET expires_at = CASE WHEN EXISTS ("
-        "SELECT FROM imagejobs.style_capsules AS style WHERE style.project_id = $1 AND kept.id = ANY(style.inputs)) "
-        "THEN 'infinity' ELSE now() + make_interval(days => $3) END WHERE project_id = $1 AND id = ANY($2::uuid[])",
-        project_id,
-        inputs,
-        KEPT_AFTER_USE_DAYS,
-    )
+async def usable_inputs(tx: Transaction, project_id: str, inputs: Sequence[UUID]) -> set[UUID]:
+    """Those that the project has and that have not expired or are in a style; they stay until the transaction ends."""
+    return {row["id"] for row in await tx.fetch(_USABLE, project_id, inputs)}
 
 
 def _style(row: asyncpg.Record) -> Style:

@@ -83,8 +83,9 @@ def asset_shape(job_type: JobType, asset_type: str | None) -> AssetShape | None:
 def compose(request: ImageRequest, style: Style | None) -> str:
     """The words for the provider: equal for equal arguments, beginning with the caller's prompt.
 
-    `request.references` are all of the job's, the style's included, in the order in which the provider gets them: a source
-    picture, then the references, then a mask. The negative prompt stays apart; a provider takes it in its own way.
+    `request.references` are all of the job's, the style's included. The words count on the order in which a provider gets
+    pictures: a source, then references for identity, then those for style, then a mask. The negative prompt stays apart; a
+    provider takes it in its own way.
     """
     return "\n\n".join([request.prompt, *_additions(request, style)])
 
@@ -139,8 +140,9 @@ _ROLE_WORDS: Mapping[ReferenceRole, tuple[str, str]] = {
 
 
 def _numbers(references: tuple[Reference, ...]) -> dict[ReferenceRole, tuple[int, ...]]:
-    """The places of the references by role, counted from 1."""
+    """The places of the references by role, counted from 1, those for identity first."""
     found: dict[ReferenceRole, tuple[int, ...]] = {}
-    for number, reference in enumerate(references, start=1):
+    in_order = sorted(references, key=lambda reference: reference.role is ReferenceRole.STYLE)
+    for number, reference in enumerate(in_order, start=1):
         found[reference.role] = (*found.get(reference.role, ()), number)
     return found
