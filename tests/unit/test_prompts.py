@@ -92,9 +92,10 @@ def test_f4_identity_and_style_are_told_apart_by_place_those_for_identity_first(
     )
     alone = a_request(job_type=JobType.START_FRAME, references=references(IDENTITY), source_image=SOURCE)
     assert compose(alone, None).endswith(
-        "\n\nThe first picture given is the one to start from; the reference pictures follow it. "
-        "Reference picture 1 shows who or what must stay the same."
+        "\n\nReference picture 1 shows who or what must stay the same. The last picture given is the one to start from."
     )
+    only = a_request(job_type=JobType.INPAINT, source_image=SOURCE)
+    assert compose(only, None).endswith("\n\nThe picture given is the one to start from.")
 
 
 def test_f4_a_style_its_tone_and_the_region_are_said_in_full() -> None:

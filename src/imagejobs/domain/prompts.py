@@ -84,8 +84,8 @@ def compose(request: ImageRequest, style: Style | None) -> str:
     """The words for the provider: equal for equal arguments, beginning with the caller's prompt.
 
     `request.references` are all of the job's, the style's included. The words count on the order in which a provider gets
-    pictures: a source, then references for identity, then those for style, then a mask. The negative prompt stays apart; a
-    provider takes it in its own way.
+    pictures: references for identity, those for style, the source. The negative prompt stays apart; a provider takes it in
+    its own way.
     """
     return "\n\n".join([request.prompt, *_additions(request, style)])
 
@@ -117,9 +117,6 @@ def _picture_words(request: ImageRequest) -> Iterator[str]:
     numbers = _numbers(request.references)
     if request.job_type not in JOB_WORDS and ReferenceRole.STYLE not in numbers:
         return
-    if request.source_image:
-        follow = "; the reference pictures follow it" if request.references else ""
-        yield f"The first picture given is the one to start from{follow}."
     for role, (one, many) in _ROLE_WORDS.items():
         match numbers.get(role, ()):
             case ():
@@ -128,6 +125,8 @@ def _picture_words(request: ImageRequest) -> Iterator[str]:
                 yield f"Reference picture {number} {one}"
             case (*most, last):
                 yield f"Reference pictures {', '.join(map(str, most))} and {last} {many}"
+    if request.source_image:
+        yield f"The {'last ' if request.references else ''}picture given is the one to start from."
 
 
 _ROLE_WORDS: Mapping[ReferenceRole, tuple[str, str]] = {
