@@ -22,8 +22,9 @@ from imagejobs import errors
 from imagejobs.cli.lazy import LazyGroup
 from imagejobs.cli.main import app as command_line
 from imagejobs.domain.access import Scope
-from imagejobs.domain.jobs import JobStatus
+from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.lifecycle import FINAL, TRANSITIONS
+from imagejobs.domain.prompts import ASSET_SHAPES, JOB_WORDS, asset_shape
 from imagejobs.errors import ImageJobsError, every_error
 from imagejobs.settings import PROVIDER_PATTERNS, Settings
 from imagejobs.web.problems import problem, status_of
@@ -42,6 +43,7 @@ def pages() -> dict[Path, str]:
         "http-api.md": GENERATED + http_page(app),
         "openapi.json": json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
         "states.md": GENERATED + states_page(),
+        "prompts.md": GENERATED + prompts_page(),
         "cli.md": GENERATED + commands_page(),
     }
     return {REFERENCE / name: text for name, text in texts.items()}
@@ -293,6 +295,32 @@ def states_page() -> str:
             "\nA final state never changes by itself. `failed → queued` is a retry asked for by a person; the job\n",
             "keeps its id. `processing → uploading` is a job whose picture was bought by an earlier run. A running state\n",
             "goes back to `queued` for an automatic retry.\n",
+        ]
+    )
+
+
+# Prompts
+
+
+def prompts_page() -> str:
+    """What is added to a prompt, by type of job and of asset."""
+    jobs = [[f"`{one}`", JOB_WORDS.get(one, "nothing")] for one in JobType]
+    assets = [[f"`{name}`", shape.words, f"{shape.width} x {shape.height}"] for name, shape in ASSET_SHAPES.items()]
+    about = ", ".join(f"`{one}`" for one in JobType if asset_shape(one, next(iter(ASSET_SHAPES))))
+    return "".join(
+        [
+            "# Prompts\n\nA provider gets the caller's prompt, untouched, and below it what the request implies, in this\n",
+            "order: the words of the type of job, those of the type of asset, the region to change (`maskDescription`),\n",
+            "the [style](../how-to/styles.md), the tone (`manualVisualTone`), and what each input picture is for. A job\n",
+            "shows the whole as `composedPrompt`, a quote as `prompt`. `negativePrompt` stays apart.\n\n",
+            "## By type of job\n\n",
+            table(["jobType", "what is added"], jobs),
+            "\nFor `generate` and `edit`, what is given explicitly is said all the same: style, tone and region; and what\n",
+            "each picture is for, as soon as one reference has the role `style`.\n\n## By type of asset\n\n",
+            f"`assetType` in any case, for {about}.\n",
+            "Other types are yours and add nothing. The size is that of a request with neither `width` nor `height`;\n",
+            "without such a type it is 512 x 512.\n\n",
+            table(["assetType", "what is added", "size"], assets),
         ]
     )
 

@@ -33,6 +33,7 @@ class ModelCapability:
     takes_mask: bool = False
     takes_seed: bool = False
     sizes: tuple[tuple[int, int], ...] = ()
+    max_prompt_characters: int = 32_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,6 +121,17 @@ def test_a_service_that_stays_away_is_given_up_at_the_timeout_and_the_job_is_nam
     assert json.loads(done.stdout)["error"]["openJobs"] == ["one"]
 
 
+def test_a14_a_quote_prints_the_price_and_ends_with_the_exit_code_of_what_would_stop_it(somewhere: Place) -> None:
+    full = {"code": "PERMANENT", "reason": "budget_exhausted", "message": "The budget of film has no room\x1b[31m."}
+    quote = {"provider": "gemini", "model": "nano", "width": 1024, "height": 576, "n": 2, "estimated": 0.04, "total": 0.08}
+    with scripted_server(*(Reply(document={**quote, "obstacle": obstacle}) for obstacle in (None, full))) as script:
+        settings = {"IMAGEJOBS_URL": script.url, "IMAGEJOBS_API_KEY": "any"}
+        free, capped = (somewhere.run("generate", "a fox", "-n2", "--quote", **settings) for _ in range(2))
+    assert free.stdout == capped.stdout == "0.0800 credits for 2 of 1024x576 by gemini:nano\n"
+    assert (free.returncode, free.stderr) == (0, "")
+    assert (capped.returncode, capped.stderr) == (6, "imagejobs: The budget of film has no room\\x1b[31m.\n")
+
+
 def test_a7_the_same_key_finds_the_same_job(running: Up) -> None:
     first, second = (running.run("generate", "a fox", "--idempotency-key=mine", "--no-wait", "--json") for _ in range(2))
     assert json.loads(first.stdout)["jobId"] == json.loads(second.stdout)["jobId"]

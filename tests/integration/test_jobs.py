@@ -28,6 +28,7 @@ async def test_a1_every_member_of_the_contract_is_taken(world: World) -> None:
     earlier = (await world.generate()).json()["jobId"]
     await world.work_off(earlier)
     input_id = await world.upload(a_png(64))
+    assert (await world.client.put("/api/projects/film/styles/noir", json={"name": "Noir"})).status_code == 201
     answer = await world.generate(
         branchId="main",
         jobType="start_frame",

@@ -54,23 +54,30 @@ def _unknown(wanted: str, providers: Mapping[str, Provider]) -> str:
 
 def require_capable(model: ModelCapability, request: ImageRequest) -> None:
     """Refuse what the model cannot do, naming what it can, before anything is written or reserved."""
+    if (length := len(request.composed_prompt or request.prompt)) > model.max_prompt_characters:
+        most = f"{model.name} takes prompts of at most {model.max_prompt_characters} characters"
+        raise UnsupportedCapability("prompt", f"{most}; with what style, tone and type of job add to it, this has {length}.")
+    _require_size(model, request)
+    if (count := len(request.references)) > model.max_references:
+        takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
+        raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
+    if request.source_image and not model.takes_source_image:
+        raise UnsupportedCapability("sourceImage", f"{model.name} changes no pictures, it only makes them from words.")
+    if request.mask and not model.takes_mask:
+        raise UnsupportedCapability("mask", f"{model.name} takes no masks; describe the region in maskDescription.")
+
+
+def _require_size(model: ModelCapability, request: ImageRequest) -> None:
     for field, edge in (("width", request.width), ("height", request.height)):
         if not model.min_edge <= edge <= model.max_edge:
             problem = f"{model.name} makes pictures of {model.min_edge} to {model.max_edge} pixels an edge, not {edge}."
             raise UnsupportedCapability(field, problem)
     if request.width * request.height > model.max_pixels:
         raise UnsupportedCapability("width", f"{model.name} makes at most {model.max_pixels} pixels in all.")
-    if (count := len(request.references)) > model.max_references:
-        takes = f"at most {model.max_references} of them" if model.max_references else "no reference pictures"
-        raise UnsupportedCapability("referenceImages", f"{model.name} takes {takes}, not {count}.")
     if request.fit is Fit.EXACT and model.sizes and (request.width, request.height) not in model.sizes:
         near = ", ".join(f"{width}x{height}" for width, height in _sizes_near(model, request.width, request.height))
         problem = f"{model.name} makes no {request.width}x{request.height}; near it are {near}. Or ask with fit: nearest."
         raise UnsupportedCapability("width", problem)
-    if request.source_image and not model.takes_source_image:
-        raise UnsupportedCapability("sourceImage", f"{model.name} changes no pictures, it only makes them from words.")
-    if request.mask and not model.takes_mask:
-        raise UnsupportedCapability("mask", f"{model.name} takes no masks; describe the region in maskDescription.")
 
 
 def _sizes_near(model: ModelCapability, width: int, height: int) -> list[tuple[int, int]]:
@@ -87,7 +94,7 @@ def generation_request(request: ImageRequest, model: ModelCapability) -> Generat
     """The request as the provider gets it, the pictures without their bytes."""
     return GenerationRequest(
         job_type=request.job_type,
-        prompt=request.prompt,
+        prompt=request.composed_prompt or request.prompt,
         width=request.width,
         height=request.height,
         model=model.name,

@@ -95,7 +95,7 @@ def generation_request(job: Job) -> GenerationRequest:
     slots = slots_of(job.params)
     request = GenerationRequest(
         job_type=job.job_type,
-        prompt=job.prompt,
+        prompt=job.params.get("composed_prompt", job.prompt),
         width=job.width,
         height=job.height,
         model=job.model or "",

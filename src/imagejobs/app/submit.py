@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from imagejobs.app.choose import choose, generation_request, require_capable
+from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent
@@ -50,7 +51,7 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Target:
+class Target:
     """Where the request goes, and what it is expected to cost; nothing of it where no provider is configured."""
 
     provider: str | None
@@ -68,7 +69,8 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     caller.require_project(request.project_id)
     fingerprint = request.fingerprint()
     try:
-        target = _target(deps, request)
+        request = await composed(deps, request)
+        target = target_of(deps, request)
     except RequestError:
         if idempotency_key is not None and (found := await _find(deps, request, idempotency_key, fingerprint)):
             return found  # what was accepted once is not refused by a later configuration
@@ -84,12 +86,13 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     return found
 
 
-def _target(deps: Deps, request: ImageRequest) -> _Target:
+def target_of(deps: Deps, request: ImageRequest) -> Target:
+    """Where the composed request goes; raises the leaves of `RequestError` for what cannot be done there."""
     require_coherent(request)
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
     except NoProviderConfigured:
-        return _Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
+        return Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
     require_capable(choice.model, request)
     try:
         quote = choice.provider.quote(generation_request(request, choice.model))
@@ -100,7 +103,7 @@ def _target(deps: Deps, request: ImageRequest) -> _Target:
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
         expected = to_credits(quote.micros, deps.policy.micros_per_credit)
         raise BudgetExhausted(f"One picture should cost {expected} credits, above maxCost; raise it, or choose another.")
-    return _Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
+    return Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
 
 
 async def _insert_surely(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
@@ -153,7 +156,7 @@ async def require_project(deps: Deps, tx: Transaction, caller: Caller, project_i
 
 
 def _new_jobs(
-    deps: Deps, caller: Caller, request: ImageRequest, target: _Target, key: str | None, fingerprint: bytes
+    deps: Deps, caller: Caller, request: ImageRequest, target: Target, key: str | None, fingerprint: bytes
 ) -> list[jobs.NewJob]:
     """One row for each picture; the first carries the key, each further one draws with the next seed."""
     batch_id = new_id() if request.n > 1 else None
@@ -209,6 +212,7 @@ def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
         "manual_visual_tone": request.manual_visual_tone,
         "mask_description": request.mask_description,
         "fit": request.fit,
+        "composed_prompt": request.composed_prompt,
         "on_unknown_outcome": request.on_unknown_outcome,
         "fallback": list(request.fallback),
         "references": [asdict(reference) for reference in request.references],

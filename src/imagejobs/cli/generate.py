@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import typer
 
-from imagejobs.cli.console import command_app, print_json
+from imagejobs.cli.console import command_app, credits_of, print_json, printable
+from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.pictures import (
     JobTypeOption,
     MaskDescriptionOption,
@@ -19,6 +20,7 @@ from imagejobs.cli.pictures import (
 )
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
+from imagejobs.client import Quote, Submission
 
 app = command_app()
 
@@ -47,6 +49,8 @@ def generate(
     source: SourceOption = None,
     mask: MaskOption = None,
     mask_description: MaskDescriptionOption = None,
+    style: Annotated[str | None, typer.Option(help="The project's style capsule that it wears.")] = None,
+    quote: Annotated[bool, typer.Option("--quote", help="Say what it would cost, and make nothing.")] = False,
     idempotency_key: KeyOption = None,
     timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
@@ -60,20 +64,22 @@ def generate(
     ```
     imagejobs generate "a red fox in snow" -o pictures
     imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
+    imagejobs generate "a lighthouse" -n 3 --quote
     echo "a quiet harbor" | imagejobs generate - --no-wait
     imagejobs generate "the fox at night" --source fox.png --reference etching.jpg:style
     ```
     """
     pictures = PictureOptions(references=reference or (), source=source, mask=mask, mask_description=mask_description)
-    request = _request(prompt, size, count, project, job_type or pictures.job_type(), model, seed)
-    key = idempotency_key or str(uuid4())
+    about = {"projectId": project, "jobType": job_type or pictures.job_type(), "visualStyleCapsuleId": style}
+    request = _request(prompt, size, {**about, "model": model, "seed": seed, "n": count})
     with connected(as_json=as_json) as client:
-        submission = client.generate(request | pictures.fields(client, project), idempotency_key=key)
+        request |= pictures.fields(client, project)
+        if quote:
+            _print_quote(client.quote(request), as_json=as_json)
+            return
+        submission = client.generate(request, idempotency_key=idempotency_key or str(uuid4()))
         job_ids = [job.id for job in submission.jobs]
-        if submission.is_replay:
-            print(f"This idempotency key named that job before: {' '.join(job_ids)}", file=sys.stderr)
-        elif wait:
-            print(f"Accepted: {' '.join(job_ids)}", file=sys.stderr)
+        _say_accepted(submission, is_waiting=wait)
         if wait:
             wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         elif as_json:
@@ -82,22 +88,32 @@ def generate(
             print("\n".join(job_ids))
 
 
-def _request(
-    prompt: str, size: str | None, count: int, project: str, job_type: str, model: str | None, seed: int | None
-) -> dict[str, Any]:
+def _request(prompt: str, size: str | None, named: dict[str, Any]) -> dict[str, Any]:
     width, height = _pixels(size)
-    wanted = {
-        "projectId": project,
-        "branchId": "main",
-        "jobType": job_type,
-        "prompt": sys.stdin.read().strip() if prompt == "-" else prompt,
-        "width": width,
-        "height": height,
-        "n": count,
-        "model": model,
-        "seed": seed,
-    }
+    words = sys.stdin.read().strip() if prompt == "-" else prompt
+    wanted = {**named, "branchId": "main", "prompt": words, "width": width, "height": height}
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _say_accepted(submission: Submission, *, is_waiting: bool) -> None:
+    job_ids = " ".join(job.id for job in submission.jobs)
+    if submission.is_replay:
+        print(f"This idempotency key named that job before: {job_ids}", file=sys.stderr)
+    elif is_waiting:
+        print(f"Accepted: {job_ids}", file=sys.stderr)
+
+
+def _print_quote(quote: Quote, *, as_json: bool) -> None:
+    """The price on stdout; ends with the exit code of a cap or a failed job where something would stop it."""
+    if as_json:
+        print_json(quote.raw)
+    else:
+        size = f"{quote.raw['width']}x{quote.raw['height']}"
+        print(f"{credits_of(quote.total)} for {quote.raw['n']} of {size} by {quote.model or 'nobody'}")
+    if quote.obstacle is None:
+        return
+    print(f"imagejobs: {printable(quote.obstacle['message'])}", file=sys.stderr)
+    raise typer.Exit(ExitCode.CAP_REACHED if quote.obstacle["reason"] == "budget_exhausted" else ExitCode.JOB_FAILED)
 
 
 def _pixels(size: str | None) -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from imagejobs.client.errors import Interrupted, Refused, Unreachable
-from imagejobs.client.models import Event, Job, JobPage, Resolved, Retried, Submission, UploadedInput
+from imagejobs.client.models import Event, Job, JobPage, Quote, Resolved, Retried, Submission, UploadedInput
 
 _Parsed = TypeVar("_Parsed")
 
@@ -83,6 +83,10 @@ class Client:
         headers, query = {"content-type": "application/octet-stream"}, {"projectId": project_id}
         answer = self._call("POST", "/api/images/inputs", params=query, headers=headers, content=data)
         return _parsed(answer, UploadedInput.parse)
+
+    def quote(self, request: Mapping[str, Any]) -> Quote:
+        """What the request would cost; nothing is made. Refused as `generate` would be, but for the lack of money."""
+        return _parsed(self._call("POST", "/api/images/quote", json=dict(request)), Quote.parse)
 
     def job(self, job_id: str, *, within_seconds: float | None = None) -> Job:
         """The job as it stands; `within_seconds` makes it a single attempt of at most so long."""

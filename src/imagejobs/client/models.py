@@ -56,6 +56,23 @@ class UploadedInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What a request would cost, in credits, None while unknown; `obstacle` is what would stop it just now."""
+
+    model: str | None
+    estimated: float | None
+    total: float | None
+    obstacle: Mapping[str, Any] | None
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        model = f"{answer['provider']}:{answer['model']}" if answer.get("provider") else None
+        known = {name: answer.get(name) for name in ("estimated", "total", "obstacle")}
+        return cls(model=model, raw=answer, **known)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why a job failed; `billed` is yes, no or unknown."""
 

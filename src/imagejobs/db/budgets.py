@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import asyncpg
+
 from imagejobs.db.pool import Connection
 from imagejobs.ports import Transaction
 
@@ -92,8 +94,27 @@ async def reserve(tx: Transaction, project_id: str, key_id: str | None, micros: 
         return None
     await tx.execute(_OPEN_PERIODS, project_id, key_id)
     full = await tx.fetchrow(_RESERVE, project_id, key_id, micros)
-    if full is None:
-        return None
+    return None if full is None else _described(full, micros)
+
+
+_WITHOUT_ROOM = f"""
+SELECT budget.scope, budget.scope_id, budget.period, budget.cap_micros,
+    budget.cap_micros - coalesce(reserved_micros + posted_micros + unknown_micros, 0) AS left_micros
+FROM imagejobs.budgets AS budget LEFT JOIN imagejobs.budget_periods AS current
+    ON current.budget_id = budget.id AND current.starts_at = {_NOW}
+WHERE {_ASKER} AND coalesce(reserved_micros + posted_micros + unknown_micros, 0) + $3 > budget.cap_micros
+ORDER BY budget.id LIMIT 1
+"""  # noqa: S608 - built from constants
+
+
+async def without_room(connection: Connection, project_id: str, key_id: str | None, micros: int) -> str | None:
+    """What `reserve` would say just now; nothing is held."""
+    full = None if micros == 0 else await connection.fetchrow(_WITHOUT_ROOM, project_id, key_id, micros)
+    return None if full is None else _described(full, micros)
+
+
+def _described(full: asyncpg.Record, micros: int) -> str:
+    """The budget without room, and what of it is left."""
     cap, left, wanted = (f"{amount / 1_000_000:.4f}" for amount in (full["cap_micros"], full["left_micros"], micros))
     whose = f"{full['scope']} {full['scope_id']}".strip()
     return f"{whose} per {full['period']} (cap {cap}, left {left}, wanted {wanted} dollars)"

@@ -9,10 +9,12 @@ _SIX_PLACES = Decimal("0.000001")
 
 @dataclass(frozen=True, kw_only=True)
 class Quote:
-    """What one picture is expected to cost, and by which price list."""
+    """What one picture is expected to cost, and by which price list; its size, where it is not the one asked for."""
 
     micros: int
     price_version: str
+    width: int | None = None
+    height: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

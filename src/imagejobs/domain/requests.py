@@ -76,6 +76,8 @@ class ImageRequest:
     tags: tuple[str, ...] = ()
     fit: Fit | None = None
     on_unknown_outcome: str | None = None
+    composed_prompt: str | None = None
+    """The words for the provider, where they are not the prompt alone. Set by submit, after the fingerprint was taken."""
 
     def fingerprint(self) -> bytes:
         """SHA-256 over every field that says what is asked, in a fixed order.

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from imagejobs import __version__
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.web import files
-from imagejobs.web.api import health, inputs, jobs
+from imagejobs.web.api import health, inputs, jobs, quotes, styles
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
 
@@ -31,6 +31,8 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
     install_handlers(app)
     app.include_router(jobs.router)
     app.include_router(inputs.router)
+    app.include_router(quotes.router)
+    app.include_router(styles.router)
     app.include_router(health.router)
     if serves_files:
         app.include_router(files.router)

@@ -39,7 +39,8 @@ def quote_of(model: Model, frame: Frame, request: GenerationRequest, price_versi
     words = len(request.prompt.encode()) + len((request.negative_prompt or "").encode())
     pictures = len(request.references) + (request.source_image is not None)
     price = frame.tokens * model.prices.image_out + words * model.prices.text_in
-    return Quote(micros=_rounded(price) + pictures * model.prices.image_in, price_version=price_version)
+    micros = _rounded(price) + pictures * model.prices.image_in
+    return Quote(micros=micros, price_version=price_version, width=frame.width, height=frame.height)
 
 
 def cost_of(model: Model, frame: Frame, usage: Usage | None, price_version: str) -> Cost:

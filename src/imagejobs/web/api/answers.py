@@ -59,12 +59,16 @@ class ImageBody(Wire):
 
 
 class JobBody(JobRef):
-    """A job as it stands. `publicUrl` and `image` come with `completed`, `error` with `failed`."""
+    """A job as it stands. `publicUrl` and `image` come with `completed`, `error` with `failed`.
+
+    `composedPrompt` is what the provider gets, null where that is `prompt` itself.
+    """
 
     project_id: str
     branch_id: str
     job_type: JobType
     prompt: str
+    composed_prompt: str | None
     width: int
     height: int
     provider: str | None
@@ -166,6 +170,7 @@ def job_json(view: JobView) -> dict[str, Any]:
         "branchId": job.branch_id,
         "jobType": job.job_type.value,
         "prompt": job.prompt,
+        "composedPrompt": job.params.get("composed_prompt"),
         "width": job.width,
         "height": job.height,
         "provider": job.provider,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from imagejobs.errors import MalformedRequest
 
+_NOT_OURS = "The cursor is not one of ours: take nextCursor from the previous page."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,4 +25,20 @@ def decode(word: str) -> tuple[datetime, UUID]:
             raise ValueError("length")
         return _EPOCH + timedelta(microseconds=int.from_bytes(raw[:8], signed=True)), UUID(bytes=raw[8:])
     except (ValueError, OverflowError, binascii.Error) as error:
-        raise MalformedRequest("The cursor is not one of ours: take nextCursor from the previous page.") from error
+        raise MalformedRequest(_NOT_OURS) from error
+
+
+def encode_id(last: str) -> str:
+    """The last id of a page as a word for a URL."""
+    return base64.urlsafe_b64encode(last.encode()).decode()
+
+
+def decode_id(word: str) -> str:
+    """The id behind the word; `MalformedRequest` for what no answer ever held."""
+    try:
+        found = base64.b64decode(word.encode("ascii"), altchars=b"-_", validate=True).decode()
+        if not found or "\x00" in found:
+            raise ValueError("not an id")
+    except ValueError as error:
+        raise MalformedRequest(_NOT_OURS) from error
+    return found

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from imagejobs.db.job_reads import Filters
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.money import from_credits
+from imagejobs.domain.prompts import asset_shape
 from imagejobs.domain.requests import Fit, ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.errors import InvalidField
 
@@ -32,7 +33,8 @@ def _storable(value: str) -> str:
     return value
 
 
-def _not_blank(value: str) -> str:
+def not_blank(value: str) -> str:
+    """The text, unless it is white space only."""
     if not value.strip():
         raise ValueError("must not be empty")
     return value
@@ -54,7 +56,7 @@ def _web_address(value: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 Id = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Key = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_KEY)]
-Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
+Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(not_blank)]
 LongText = Annotated[Text, StringConstraints(min_length=1, max_length=4_000)]
 Address = Annotated[Text, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_web_address)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
@@ -145,13 +147,14 @@ class GenerateBody(Wire):
         """The domain's value, defaults filled in; `InvalidField` where the kind of job needs a branch and none is named."""
         if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
             raise InvalidField("branchId", f"is required for {self.job_type.value}; generate and edit default to main.")
+        width, height = self._size()
         return ImageRequest(
             project_id=self.project_id,
             branch_id=self.branch_id or "main",
             job_type=self.job_type,
             prompt=self.prompt,
-            width=self.width,
-            height=self.height,
+            width=width,
+            height=height,
             scene_id=self.scene_id,
             shot_id=self.shot_id,
             asset_id=self.asset_id,
@@ -174,6 +177,11 @@ class GenerateBody(Wire):
             fit=self.fit,
             on_unknown_outcome=self.on_unknown_outcome,
         )
+
+    def _size(self) -> tuple[int, int]:
+        """That of the type of asset where the caller named neither edge."""
+        shape = None if self.model_fields_set & {"width", "height"} else asset_shape(self.job_type, self.asset_type)
+        return (self.width, self.height) if shape is None else (shape.width, shape.height)
 
 
 class ResolveBody(Wire):
