@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from imagejobs.app.caches import KeyCache, KnownProjects
+from imagejobs.app.caches import KeyCache, KnownProjects, Refusals
 from imagejobs.app.room import BODIES_AT_ONCE
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
@@ -28,6 +28,7 @@ class Policy:
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
+    ownership_query: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,4 +47,5 @@ class Deps:
     worker_id: UUID
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     keys: KeyCache = field(default_factory=KeyCache)
+    refusals: Refusals = field(default_factory=Refusals)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

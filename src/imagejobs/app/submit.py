@@ -11,8 +11,9 @@ from uuid import UUID
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.users import admitted
 from imagejobs.db import access, budgets, job_reads, jobs
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote, to_credits
@@ -63,7 +64,8 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     A repeat under a key is safe at any time; without a key every call makes new jobs.
     """
     caller.require(Scope.WRITE)
-    caller.require_project(request.project_id)
+    caller = await admitted(deps, caller, request.project_id)
+    caller.require_project(request.project_id, Operation.CREATE_JOB)
     fingerprint = request.fingerprint()
     try:
         target = _target(deps, request)

@@ -5,7 +5,8 @@
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
     │  ├─ BodyTooLarge · UnsupportedMediaType
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
-    │  ├─ Unauthenticated · PermissionDenied
+    │  ├─ Unauthenticated                TokenExpired · TokenRefused
+    │  ├─ PermissionDenied
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
@@ -17,7 +18,7 @@
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
     ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
-    ├─ DatabaseUnavailable · InternalError
+    ├─ DatabaseUnavailable · SignInUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
     └─ ConfigurationError                at start only, every problem listed at once
 
@@ -59,6 +60,7 @@ from imagejobs.errors.own import (
     JobError,
     LostClaim,
     Poison,
+    SignInUnavailable,
 )
 from imagejobs.errors.request import (
     BodyTooLarge,
@@ -71,6 +73,8 @@ from imagejobs.errors.request import (
     NotFound,
     PermissionDenied,
     RequestError,
+    TokenExpired,
+    TokenRefused,
     TooManyRequests,
     Unauthenticated,
     UnknownModel,
@@ -124,10 +128,13 @@ __all__ = [
     "ProviderUnreachable",
     "RequestError",
     "Retry",
+    "SignInUnavailable",
     "StorageError",
     "StorageKeyRejected",
     "StorageRejected",
     "StorageUnavailable",
+    "TokenExpired",
+    "TokenRefused",
     "TooManyRequests",
     "Unauthenticated",
     "UnknownModel",
