@@ -98,3 +98,8 @@ def public_pem(key: EllipticKey | RsaKey) -> bytes:
 def tokens_by_secret() -> UserTokens:
     """A service that was given the shared secret."""
     return UserTokens(TokenRules(issuer=ISSUER, secret=SECRET), SigningKeys("", Outbound(), time.monotonic))
+
+
+def as_user(user_id: str) -> dict[str, str]:
+    """The headers of a user's request."""
+    return {"authorization": f"Bearer {secret_token(claims(sub=user_id))}"}
