@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from typing import TypeAlias
 
 import asyncpg
@@ -114,11 +115,10 @@ async def test_b4_anon_reads_nothing(migrated: Connection) -> None:
 
 
 async def test_b4_users_write_nothing_and_the_schema_imagejobs_stays_closed_to_them(migrated: Connection) -> None:
-    for role in ("anon", "authenticated"):
-        for statement in (*WRITES, *CLOSED):
-            async with acting(migrated, role, USER):
-                with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                    await migrated.execute(statement)
+    for role, statement in product(("anon", "authenticated"), (*WRITES, *CLOSED)):
+        async with acting(migrated, role, USER):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await migrated.execute(statement)
 
 
 async def test_b4_supabase_may_come_after_us_and_migrating_again_is_enough(empty_dsn: str) -> None:
