@@ -17,7 +17,7 @@ import pytest
 from imagejobs.errors import ImageJobsError, SignInUnavailable, TokenExpired, TokenRefused
 from imagejobs.net.http import Outbound
 from imagejobs.web.signing_keys import FAILED_SECONDS, KEPT_SECONDS, STALE_SECONDS, UNKNOWN_KEY_SECONDS, SigningKeys
-from imagejobs.web.tokens import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, TokenRules, UserTokens
+from imagejobs.web.tokens import LEEWAY_SECONDS, MAX_TOKEN_CHARACTERS, PROVEN_SECONDS, TokenRules, UserTokens
 from tests.support.scripted_server import Reply, Script, scripted_server
 from tests.support.tokens import (
     ISSUER,
@@ -286,18 +286,37 @@ BROKEN = {
 
 @pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN)
 async def test_while_the_keys_cannot_be_fetched_the_old_ones_serve_for_a_day(project: Project, reply: Reply) -> None:
-    token = elliptic_token(KEY)
-    await project.tokens.user_of(token)
+    await project.tokens.user_of(elliptic_token(KEY))
     project.server.replies = [reply]
     project.now.seconds += KEPT_SECONDS + 1
-    assert [await project.tokens.user_of(token) for _ in range(5)] == [USER] * 5
+    assert [await project.tokens.user_of(elliptic_token(KEY)) for _ in range(5)] == [USER] * 5
     assert len(project.server.asked) == 2, "a failure is not asked again at once"
     assert await project.refusal(elliptic_token(EllipticKey("new"))) == "sign_in_unavailable"
     project.now.seconds += STALE_SECONDS
-    assert await project.refusal(token) == "sign_in_unavailable"
+    assert await project.refusal(elliptic_token(KEY)) == "sign_in_unavailable"
     project.server.replies = [Reply(document=PUBLISHED)]
     project.now.seconds += FAILED_SECONDS
-    assert await project.tokens.user_of(token) == USER
+    assert await project.tokens.user_of(elliptic_token(KEY)) == USER
+
+
+async def test_a_proven_token_is_not_proven_again_for_a_minute_but_never_past_its_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting = elliptic_token(KEY)
+    ending = elliptic_token(KEY, claims(exp=int(time.time()) - LEEWAY_SECONDS + 20))
+    for token in (lasting, ending):
+        await project.tokens.user_of(token)
+    project.server.replies = [Reply(document={"keys": []})]
+    project.now.seconds += KEPT_SECONDS + 1
+    assert await project.tokens.user_of(lasting) == USER
+    assert len(project.server.asked) == 1
+    assert await project.refusal(lasting[:-22] + "A" * 22) == "token_key", "only the very same token counts"
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: began + 25)
+    assert await project.refusal(ending) != USER
+    assert await project.tokens.user_of(lasting) == USER
+    monkeypatch.setattr(time, "time", lambda: began + PROVEN_SECONDS + 1)
+    assert await project.refusal(lasting) == "token_key"
 
 
 async def test_without_any_keys_nobody_is_told_to_sign_in_again(outbound: Outbound) -> None:
