@@ -32,7 +32,7 @@ async def put_project(deps: Deps, caller: Caller, project_id: str, words: Projec
     """Make the project or replace its words; the project, and whether it is new. A repeat changes nothing."""
     caller = await admitted(deps, caller, project_id)
     caller.require_project(project_id, Operation.WRITE_PROJECT)
-    return await write_project(deps.database, project_id, words, caller.name)
+    return await write_project(deps.database, project_id, words, caller.key_id or caller.name)
 
 
 async def list_members(deps: Deps, caller: Caller, project_id: str) -> list[Membership]:

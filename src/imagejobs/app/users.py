@@ -4,6 +4,7 @@ import asyncpg
 
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, ownership
+from imagejobs.db.access import Membership
 from imagejobs.domain.access import Caller, Role, user_caller
 
 CONFIRMED_SECONDS = 60.0
@@ -16,8 +17,9 @@ async def caller_of_user(deps: Deps, user_id: str) -> Caller:
     """
     async with deps.database.connection() as connection:
         found = await access.memberships(connection, user_id)
-    roles = {one.project_id: one.role for one in found if await _holds(deps, user_id, one)}
-    return user_caller(user_id, roles)
+    if any(one.confirmed_seconds_ago is not None for one in found):
+        found = await _confirmed(deps, user_id, found)
+    return user_caller(user_id, {one.project_id: one.role for one in found})
 
 
 async def admitted(deps: Deps, caller: Caller, project_id: str) -> Caller:
@@ -35,24 +37,22 @@ async def admitted(deps: Deps, caller: Caller, project_id: str) -> Caller:
         return caller
     async with deps.database.transaction() as tx:
         await access.ensure_projects(tx, [project_id], caller.name)
-        await access.confirm_member(tx, project_id, user_id)
+        await access.confirm_member(tx, [project_id], user_id)
     return caller.with_role(project_id, Role.ADMIN)
 
 
-async def _holds(deps: Deps, user_id: str, membership: access.Membership) -> bool:
-    if membership.confirmed_seconds_ago is None:
-        return True
+async def _confirmed(deps: Deps, user_id: str, found: list[Membership]) -> list[Membership]:
+    """Those that still hold; where the ownership query was taken away, only what people gave."""
     if deps.policy.ownership_query is None:
-        return False
-    if membership.confirmed_seconds_ago <= CONFIRMED_SECONDS:
-        return True
-    is_theirs = await _owns(deps, user_id, membership.project_id)
-    async with deps.database.transaction() as tx:
-        if is_theirs:
-            await access.confirm_member(tx, membership.project_id, user_id)
-        else:
-            await access.end_confirmed(tx, membership.project_id, user_id)
-    return is_theirs
+        return [one for one in found if one.confirmed_seconds_ago is None]
+    stale = [one.project_id for one in found if (one.confirmed_seconds_ago or 0) > CONFIRMED_SECONDS]
+    theirs = [project_id for project_id in stale if await _owns(deps, user_id, project_id)]
+    ended = sorted({*stale} - {*theirs})
+    if stale:
+        async with deps.database.transaction() as tx:
+            await access.confirm_member(tx, theirs, user_id)
+            await access.end_confirmed(tx, ended, user_id)
+    return [one for one in found if one.project_id not in ended]
 
 
 async def _owns(deps: Deps, user_id: str, project_id: str) -> bool:

@@ -173,21 +173,22 @@ async def remove_member(tx: Transaction, project_id: str, user_id: str) -> bool:
     return bool(await tx.fetchval(statement, project_id, user_id))
 
 
-async def confirm_member(tx: Transaction, project_id: str, user_id: str) -> None:
+async def confirm_member(tx: Transaction, project_ids: Sequence[str], user_id: str) -> None:
     """Note that the ownership query names the user just now. A role that a person gave stays as it is."""
     await tx.execute(
-        "INSERT INTO imagejobs.members (project_id, user_id, role, confirmed_at) VALUES ($1, $2, 'admin', now()) "
+        "INSERT INTO imagejobs.members (project_id, user_id, role, confirmed_at) "
+        "SELECT unnest($1::text[]), $2, 'admin', now() ORDER BY 1 "
         "ON CONFLICT (project_id, user_id) DO UPDATE SET confirmed_at = now() WHERE members.confirmed_at IS NOT NULL",
-        project_id,
+        project_ids,
         user_id,
     )
 
 
-async def end_confirmed(tx: Transaction, project_id: str, user_id: str) -> None:
-    """End a membership that only the ownership query gave."""
+async def end_confirmed(tx: Transaction, project_ids: Sequence[str], user_id: str) -> None:
+    """End memberships that only the ownership query gave."""
     await tx.execute(
-        "DELETE FROM imagejobs.members WHERE project_id = $1 AND user_id = $2 AND confirmed_at IS NOT NULL",
-        project_id,
+        "DELETE FROM imagejobs.members WHERE project_id = ANY($1::text[]) AND user_id = $2 AND confirmed_at IS NOT NULL",
+        project_ids,
         user_id,
     )
 
