@@ -20,6 +20,7 @@ from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Scope
 from imagejobs.ports import Transaction
 from imagejobs.web.server import create_app
+from tests.support.providers import a_png
 from tests.support.tokens import as_user, tokens_by_secret
 from tests.support.world import World
 
@@ -73,14 +74,16 @@ class Ids:
 
 
 async def theirs(world: World) -> Ids:
-    """Another tenant's things. A new kind of thing with an id in some path is made here, under its parameter's name."""
+    """Another tenant's things. A new kind of thing is made here, and put into `further` under its parameter's name."""
     made = await world.generate(projectId=THEIRS)
     async with world.deps.database.transaction() as tx:
         await tx.execute("INSERT INTO imagejobs.members VALUES ($1, 'their-member', 'admin')", THEIRS)
     return Ids(THEIRS, made.json()["jobId"], "their-member")
 
 
-NOBODYS = Ids("nobodys", str(uuid4()), "nobody")
+def nobodys(existing: Ids) -> Ids:
+    """Ids of the same kinds, of things that do not exist."""
+    return Ids("nobodys", str(uuid4()), "nobody", {name: str(uuid4()) for name in existing.further})
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def by_type(schema: Mapping[str, Any], ids: Ids, name: str) -> Any:
             raise AssertionError(f"the walker cannot fill {name}: {other} in {schema}")
 
 
+PICTURE = a_png()
 FORMATS = {
     "uuid": "00000000-0000-4000-8000-00000000000a",
     "date-time": "2026-01-01T00:00:00Z",
@@ -178,9 +182,13 @@ def _body(route: Route, ids: Ids) -> dict[str, Any]:
     if media_type == "application/json":
         return {"json": value_for(described["schema"], ids, "body")}
     if media_type != "multipart/form-data":
-        return {"content": b"x", "headers": {"content-type": media_type.replace("*/*", "image/png").replace("/*", "/png")}}
-    document = value_for(described["schema"], ids, "body")
-    return {"files": {name: (None if ids.of(name) else "a.png", str(value)) for name, value in document.items()}}
+        return {"content": PICTURE, "headers": {"content-type": "image/png"}}
+    members = value_for(described["schema"], ids, "body")
+    return {
+        "files": {
+            name: (None, value) if ids.of(name) else ("a.png", PICTURE, "image/png") for name, value in members.items()
+        }
+    }
 
 
 @dataclass(frozen=True)
@@ -200,6 +208,7 @@ class Street:
     watched: Watched
     client: httpx2.AsyncClient
     theirs: Ids
+    nobodys: Ids
     strangers: Mapping[str, Mapping[str, str]]
 
     async def ask(self, route: Route, ids: Ids, headers: Mapping[str, str]) -> Answer:
@@ -226,7 +235,8 @@ async def street(world: World) -> AsyncIterator[Street]:
     strangers["an admin of another project"] = as_user("a-member")
     transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
-        yield Street(watched, client, await theirs(world), strangers)
+        existing = await theirs(world)
+        yield Street(watched, client, existing, nobodys(existing), strangers)
 
 
 @pytest.mark.parametrize("route", list(routes()), ids=str)
@@ -234,7 +244,7 @@ async def test_a12_a_stranger_cannot_tell_what_exists_from_what_does_not(street:
     for name, headers in street.strangers.items():
         await street.client.get("/api/images/jobs", headers=dict(headers))  # the first request proves the key
         for _ in ("at first", "and with whatever is remembered then"):
-            absent = await street.ask(route, NOBODYS, headers)
+            absent = await street.ask(route, street.nobodys, headers)
             present = await street.ask(route, street.theirs, headers)
             assert present == absent, f"{name} can tell"
         if not headers:
@@ -262,7 +272,7 @@ async def test_a12_what_is_not_theirs_is_untouched_after_all_of_that(world: Worl
     projects = await world.scalar("SELECT array_agg(id ORDER BY id) FROM imagejobs.projects")
     for route in routes():
         for headers in street.strangers.values():
-            for ids in (street.theirs, NOBODYS):
+            for ids in (street.theirs, street.nobodys):
                 await street.ask(route, ids, headers)
     assert await everything() == before
     assert await world.scalar("SELECT array_agg(id ORDER BY id) FROM imagejobs.projects") == projects
@@ -280,5 +290,7 @@ async def test_a12_each_request_of_the_walker_is_one_that_its_owner_may_make(wor
     key = await create_key(world.deps.database, "owner", scopes=(Scope.ADMIN,), project_ids=(THEIRS,))
     request = filled(route, await theirs(world))
     headers = {**request.get("headers", {}), "authorization": f"Bearer {key}"}
+    if "text/event-stream" in str(route.operation["responses"]):
+        return  # it does not end while the job is open
     answer = await world.client.request(**{**request, "headers": headers})
     assert answer.status_code in (200, 201, 202, 204, 409), answer.text
