@@ -21,7 +21,7 @@ from typer.main import get_command
 from imagejobs import errors
 from imagejobs.cli.lazy import LazyGroup
 from imagejobs.cli.main import app as command_line
-from imagejobs.domain.access import Scope
+from imagejobs.domain.access import PERMISSIONS, Operation, Role, Scope
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.lifecycle import FINAL, TRANSITIONS
 from imagejobs.domain.prompts import ASSET_SHAPES, JOB_WORDS, asset_shape
@@ -44,6 +44,7 @@ def pages() -> dict[Path, str]:
         "openapi.json": json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
         "states.md": GENERATED + states_page(),
         "prompts.md": GENERATED + prompts_page(),
+        "access.md": GENERATED + access_page(),
         "cli.md": GENERATED + commands_page(),
     }
     return {REFERENCE / name: text for name, text in texts.items()}
@@ -120,6 +121,7 @@ def _description(field: Any) -> str:  # noqa: ANN401 - the same
 # The HTTP API
 
 _SCOPE = re.compile(r"\.require\(Scope\.(\w+)\)")
+_OPERATION = re.compile(r"\bOperation\.(\w+)\)")
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
 
 
@@ -141,7 +143,9 @@ def http_page(app: FastAPI) -> str:
             "# HTTP API\n\nThe same as a document for programs: [openapi.json](openapi.json); the service has its own at\n",
             "`/openapi.json`.\n\n",
             "Send an API key as `Authorization: Bearer ij_…`. It needs the scope of the route; `admin` includes them\n",
-            "all. Beside the answers named here, every route may end in an [error](#errors).\n\n",
+            "all. Or send the access token of a [Supabase user](../how-to/supabase-users.md): what they may do depends on\n",
+            "their [role](access.md) in the project. Beside the answers named here, every route may end in an\n",
+            "[error](#errors).\n\n",
             table(["route", "", "scope", "answers"], rows),
             *sections,
             "\n## Errors\n\n",
@@ -168,7 +172,9 @@ def _scope(route: APIRoute) -> str | None:
     names = {node.id for node in ast.walk(ast.parse(inspect.getsource(endpoint))) if isinstance(node, ast.Name)}
     used = [endpoint.__globals__[name] for name in sorted(names) if name in endpoint.__globals__]
     cases = [case for case in used if inspect.isfunction(case) and case.__module__.startswith("imagejobs.app.")]
-    found = {Scope[name].value for case in cases for name in _SCOPE.findall(inspect.getsource(case))}
+    sources = [inspect.getsource(case) for case in cases]
+    found = {Scope[name].value for source in sources for name in _SCOPE.findall(source)}
+    found |= {PERMISSIONS[Operation[name]].scope.value for source in sources for name in _OPERATION.findall(source)}
     if len(found) > 1:
         raise ValueError(f"{route.path}: asks for more than one scope: {sorted(found)}")
     return next(iter(found), None)
@@ -239,7 +245,8 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _problems() -> str:
-    answers = (errors.RequestError, errors.StorageUnavailable, errors.DatabaseUnavailable, errors.InternalError)
+    ours = (errors.StorageUnavailable, errors.DatabaseUnavailable, errors.SignInUnavailable, errors.InternalError)
+    answers = (errors.RequestError, *ours)
     found: dict[tuple[int, str], list[str]] = {}
     for error in every_error():
         if issubclass(error, answers) and error is not errors.RequestError:
@@ -321,6 +328,29 @@ def prompts_page() -> str:
             "Other types are yours and add nothing. The size is that of a request with neither `width` nor `height`;\n",
             "without such a type it is 512 x 512.\n\n",
             table(["assetType", "what is added", "size"], assets),
+        ]
+    )
+
+
+# Access
+
+
+def access_page() -> str:
+    """Roles and scopes by operation."""
+    roles = list(Role)
+    rows = []
+    for operation, needed in PERMISSIONS.items():
+        allowed = ["yes" if roles.index(role) >= roles.index(needed.role) else "" for role in roles]
+        rows.append([operation.value, *allowed, f"`{needed.scope}`"])
+    return "".join(
+        [
+            "# Who may do what\n\n",
+            "A **user** ([Supabase](../how-to/supabase-users.md)) has a role in each project they belong to. An **API\n",
+            "key** has scopes, which hold in the projects it is bound to, or in all; `admin` includes every scope.\n\n",
+            table(["in a project", *(role.value for role in roles), "scope of a key"], rows),
+            "\nA project that is not the caller's looks exactly like one that does not exist: 404, whatever is asked.\n",
+            "What the role or the scope does not allow is 403. Users and bound keys never make a project; a key with\n",
+            "`projects:create` makes it by its first picture.\n",
         ]
     )
 

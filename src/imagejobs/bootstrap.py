@@ -19,6 +19,7 @@ from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
 from imagejobs.db import instance
 from imagejobs.db.migrate import migrate, require_schema
+from imagejobs.db.ownership import require_usable
 from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
 from imagejobs.domain.retry import RetrySchedule
@@ -69,6 +70,8 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         async with database.connection() as connection:
             await require_schema(connection)
             micros_per_credit = await instance.micros_per_credit(connection)
+            if settings.ownership_query is not None and role is Role.API:
+                await require_usable(connection, settings.ownership_query)
         providers = load_providers(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.close)
@@ -145,6 +148,7 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         sweep_seconds=settings.sweep_seconds,
         input_max_bytes=settings.input_max_bytes,
         input_days=settings.input_days,
+        ownership_query=settings.ownership_query,
         idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
     )
 

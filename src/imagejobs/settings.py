@@ -74,6 +74,26 @@ class Settings(BaseSettings):
     gemini_api_key: str | None = _setting(
         "GEMINI_API_KEY", "The same under another name; GOOGLE_AI_API_KEY wins.", repr=False
     )
+    supabase_url: str | None = _setting(
+        "SUPABASE_URL", "The Supabase project, as `https://….supabase.co`: its users' access tokens are taken then."
+    )
+    supabase_jwt_secret: str | None = _setting(
+        "SUPABASE_JWT_SECRET",
+        "The secret that the project signs its tokens with, if it does; then only HS256 is taken. Unset: published keys.",
+        min_length=32,
+        repr=False,
+    )
+    supabase_jwks_url: str | None = _setting(
+        "IMAGEJOBS_SUPABASE_JWKS_URL",
+        "Where the published keys are, instead of `SUPABASE_URL/auth/v1/.well-known/jwks.json`.",
+    )
+    supabase_issuer: str | None = _setting(
+        "IMAGEJOBS_SUPABASE_ISSUER", "What a token must say as its `iss`, instead of `SUPABASE_URL/auth/v1`."
+    )
+    ownership_query: str | None = _setting(
+        "IMAGEJOBS_OWNERSHIP_QUERY",
+        "Whose a project is, by your own tables in the same database: `SELECT user_id FROM projects WHERE id = $1`.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
     )

@@ -281,3 +281,18 @@ def test_api_and_worker_refuse_a_schema_that_was_not_migrated(running: Up) -> No
         assert refused.returncode == 78
         assert "imagejobs migrate" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a14_projects_makes_and_lists_projects_and_their_members(running: Up) -> None:
+    assert running.run("projects", "create", "atlas", "--name=The atlas", "--retry-once").stdout == "Made atlas.\n"
+    assert running.run("projects", "create", "atlas", "--name=The atlas").stdout == "Changed atlas.\n"
+    made = next(one for one in lines_of_json(running.run("projects", "ls", "--json").stdout) if one["id"] == "atlas")
+    assert (made["name"], made["onUnknownOutcome"], made["createdBy"]) == ("The atlas", "fail", "operator")
+    assert "editor of atlas" in running.run("projects", "member", "set", "atlas", "user-1").stdout
+    assert running.run("projects", "member", "set", "atlas", "user-1", "--role=viewer").returncode == 0
+    [member] = lines_of_json(running.run("projects", "member", "ls", "atlas", "--json").stdout)
+    assert (member["userId"], member["role"], member["source"]) == ("user-1", "viewer", "members")
+    assert running.run("projects", "member", "rm", "atlas", "user-1").returncode == 0
+    assert running.run("projects", "member", "rm", "atlas", "user-1").returncode == 5
+    assert running.run("projects", "member", "set", "nowhere", "user-1").returncode == 5
+    assert running.run("projects", "create", "x" * 201).returncode == 2

@@ -19,7 +19,13 @@ RETRIES = {
 BILLED = {Billed.NO: "not billed", Billed.YES: "billed", Billed.UNKNOWN: "possibly billed"}
 ERRORS = list(every_error())
 BY_PROGRESS = (errors.JobError, errors.InternalError)
-ANSWERS = (errors.RequestError, errors.DatabaseUnavailable, errors.InternalError, errors.StorageUnavailable)
+ANSWERS = (
+    errors.RequestError,
+    errors.DatabaseUnavailable,
+    errors.SignInUnavailable,
+    errors.InternalError,
+    errors.StorageUnavailable,
+)
 IN_A_JOB = (errors.ProviderError, errors.InputError, errors.StorageError, errors.JobError, errors.InternalError)
 CONTRACT_STATUSES = {  # A16
     Code.PERMANENT: {400, 402, 404, 405, 409, 413, 415, 422},

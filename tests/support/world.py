@@ -31,6 +31,7 @@ from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 from imagejobs.web.server import create_app
 from imagejobs.worker import run_worker
+from tests.support.tokens import tokens_by_secret
 
 SOON = 20.0
 BASE = "http://imagejobs.test"
@@ -227,7 +228,7 @@ async def open_world(
         worker_id=worker_id,
     )
     key = await create_key(database, "tests")
-    transport = httpx2.ASGITransport(create_app(deps), raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
     headers = {"authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
         yield World(deps=deps, dsn=dsn, client=client, probe=probe)

@@ -42,3 +42,20 @@ class KnownProjects:
         if len(self._ids) >= _MOST:
             self._ids.clear()
         self._ids.add(project_id)
+
+
+@dataclass
+class Refusals:
+    """Projects that the ownership query just found not to be a user's."""
+
+    _until: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def has(self, user_id: str, project_id: str, now: float) -> bool:
+        """Whether that was found within `KEY_SECONDS`."""
+        return now <= self._until.get((user_id, project_id), float("-inf"))
+
+    def add(self, user_id: str, project_id: str, now: float) -> None:
+        """Remember it."""
+        if len(self._until) >= _MOST:
+            self._until.clear()
+        self._until[user_id, project_id] = now + KEY_SECONDS

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from imagejobs.app.caches import KeyCache, KnownProjects
+from imagejobs.app.caches import KeyCache, KnownProjects, Refusals
 from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
@@ -31,6 +31,7 @@ class Policy:
     idle_seconds: float = 30.0
     input_max_bytes: int = 20 * 1024 * 1024
     input_days: int = 7
+    ownership_query: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +54,5 @@ class Deps:
     input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
     input_bytes: ByteRoom = field(default_factory=ByteRoom)
     keys: KeyCache = field(default_factory=KeyCache)
+    refusals: Refusals = field(default_factory=Refusals)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

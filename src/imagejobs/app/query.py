@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from imagejobs.app.deps import Deps
+from imagejobs.app.users import admitted
 from imagejobs.db import artifacts, events, job_reads
 from imagejobs.db.job_reads import Filters
 from imagejobs.domain.access import Caller, Scope
@@ -44,6 +45,8 @@ async def get_job(deps: Deps, caller: Caller, job_id: UUID) -> JobView:
 async def list_jobs(deps: Deps, caller: Caller, filters: Filters, before: tuple[datetime, UUID] | None, limit: int) -> Page:
     """A page of the caller's jobs; a filter for another tenant's project finds nothing."""
     caller.require(Scope.READ)
+    for project_id in filters.project_ids or ():
+        caller = await admitted(deps, caller, project_id)
     async with deps.database.connection() as connection:
         found = await job_reads.page(connection, _visible(caller, filters), before, limit + 1)
         page = found[:limit]

@@ -6,7 +6,7 @@ from uuid import UUID
 from imagejobs.app.deps import Deps
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import jobs, ledger
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.errors import InvalidTransition
 
 
@@ -25,7 +25,7 @@ async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: b
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
-        job = await lock_visible(tx, caller, job_id)
+        job = await lock_visible(tx, caller, job_id, Operation.RESOLVE_JOB)
         numbers = await ledger.unknown_reservations(tx, job_id)
         if not numbers:
             raise InvalidTransition("Nothing about this job's cost is unknown.")

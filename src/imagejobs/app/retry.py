@@ -9,7 +9,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.purchase import generation_request
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import attempts, budgets, jobs, ledger
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.errors import BudgetExhausted, InvalidTransition, LostClaim, NoProviderConfigured
 from imagejobs.ports import Transaction
@@ -33,7 +33,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
-        job = await lock_visible(tx, caller, job_id)
+        job = await lock_visible(tx, caller, job_id, Operation.RETRY_JOB)
         if job.status is not JobStatus.FAILED:
             raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
         is_paid = await attempts.has_unstored_picture(tx, job_id)

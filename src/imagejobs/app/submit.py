@@ -13,8 +13,9 @@ from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent
+from imagejobs.app.users import admitted
 from imagejobs.db import access, budgets, job_reads, jobs
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote, to_credits
@@ -66,7 +67,8 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     A repeat under a key is safe at any time; without a key every call makes new jobs.
     """
     caller.require(Scope.WRITE)
-    caller.require_project(request.project_id)
+    caller = await admitted(deps, caller, request.project_id)
+    caller.require_project(request.project_id, Operation.CREATE_JOB)
     fingerprint = request.fingerprint()
     try:
         request = await composed(deps, request)

@@ -15,6 +15,7 @@ from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
 from imagejobs.cli.logs import configure_logging
+from imagejobs.cli.sign_in import tokens_of
 from imagejobs.settings import Settings, load_settings
 from imagejobs.web.server import create_app, routes_of
 
@@ -54,8 +55,9 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
+    tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, cors_origins=settings.cors_origins)
+        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins)
         config = uvicorn.Config(
             app,
             http="httptools",

@@ -82,10 +82,8 @@ def generate(
         _say_accepted(submission, is_waiting=wait)
         if wait:
             wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
-        elif as_json:
-            print_json(submission.raw)
         else:
-            print("\n".join(job_ids))
+            print_json(submission.raw) if as_json else print("\n".join(job_ids))
 
 
 def _request(prompt: str, size: str | None, named: dict[str, Any]) -> dict[str, Any]:

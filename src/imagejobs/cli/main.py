@@ -25,6 +25,9 @@ class _Commands(LazyGroup):
         "generate": Entry(module="imagejobs.cli.generate", panel=_USE, summary="Make a picture from a prompt."),
         "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show, watch, retry and resolve jobs."),
         "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
+        "projects": Entry(
+            module="imagejobs.cli.projects", panel=_MANAGE, summary="Make projects, and say who may do what in them."
+        ),
         "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
         "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
         "providers": Entry(module="imagejobs.cli.providers", panel=_MANAGE, summary="Check who makes the pictures."),

@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from imagejobs.db.pool import Connection
+from imagejobs.domain.access import Role
 from imagejobs.ports import Transaction
 
 
@@ -93,6 +94,105 @@ async def project_exists(connection: Connection, project_id: str) -> bool:
     return bool(await connection.fetchval("SELECT true FROM imagejobs.projects WHERE id = $1", project_id))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project of ours."""
+
+    id: str
+    name: str | None
+    on_unknown_outcome: str
+    created_by: str | None
+    created_at: datetime
+
+
+async def project(connection: Connection, project_id: str) -> Project | None:
+    """The project, if anybody made it."""
+    row = await connection.fetchrow("SELECT * FROM imagejobs.projects WHERE id = $1", project_id)
+    return None if row is None else _project(row)
+
+
+async def all_projects(connection: Connection) -> list[Project]:
+    """Every project, oldest first."""
+    return [_project(row) for row in await connection.fetch("SELECT * FROM imagejobs.projects ORDER BY created_at, id")]
+
+
+async def put_project(tx: Transaction, project_id: str, name: str | None, policy: str, created_by: str) -> bool:
+    """Make the project, or give it this name and policy; whether it is new."""
+    made = await tx.fetchval(
+        "INSERT INTO imagejobs.projects (id, name, on_unknown_outcome, created_by) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (id) DO UPDATE SET name = $2, on_unknown_outcome = $3 RETURNING xmax = 0",
+        project_id,
+        name,
+        policy,
+        created_by,
+    )
+    return bool(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """A user's place in a project; `confirmed_seconds_ago` is set where the ownership query gave it."""
+
+    project_id: str
+    user_id: str
+    role: Role
+    created_at: datetime
+    confirmed_seconds_ago: float | None
+
+
+_MEMBERSHIP = "SELECT *, extract(epoch FROM now() - confirmed_at)::float8 AS age FROM imagejobs.members "
+
+
+async def memberships(connection: Connection, user_id: str) -> list[Membership]:
+    """The user's places in all projects."""
+    rows = await connection.fetch(_MEMBERSHIP + "WHERE user_id = $1 ORDER BY project_id", user_id)
+    return [_membership(row) for row in rows]
+
+
+async def members(connection: Connection, project_id: str) -> list[Membership]:
+    """The project's members, oldest first."""
+    rows = await connection.fetch(_MEMBERSHIP + "WHERE project_id = $1 ORDER BY created_at, user_id", project_id)
+    return [_membership(row) for row in rows]
+
+
+async def put_member(tx: Transaction, project_id: str, user_id: str, role: Role) -> bool:
+    """Give the user this role, whatever the ownership query says from now on; whether they are new."""
+    made = await tx.fetchval(
+        "INSERT INTO imagejobs.members (project_id, user_id, role) VALUES ($1, $2, $3) "
+        "ON CONFLICT (project_id, user_id) DO UPDATE SET role = $3, confirmed_at = NULL RETURNING xmax = 0",
+        project_id,
+        user_id,
+        role.value,
+    )
+    return bool(made)
+
+
+async def remove_member(tx: Transaction, project_id: str, user_id: str) -> bool:
+    """End a membership; False where there was none."""
+    statement = "DELETE FROM imagejobs.members WHERE project_id = $1 AND user_id = $2 RETURNING true"
+    return bool(await tx.fetchval(statement, project_id, user_id))
+
+
+async def confirm_member(tx: Transaction, project_ids: Sequence[str], user_id: str) -> None:
+    """Note that the ownership query names the user just now. A role that a person gave stays as it is."""
+    await tx.execute(
+        "INSERT INTO imagejobs.members (project_id, user_id, role, confirmed_at) "
+        "SELECT unnest($1::text[]), $2, 'admin', now() ORDER BY 1 "
+        "ON CONFLICT (project_id, user_id) DO UPDATE SET confirmed_at = now() WHERE members.confirmed_at IS NOT NULL",
+        project_ids,
+        user_id,
+    )
+
+
+async def end_confirmed(tx: Transaction, project_ids: Sequence[str], user_id: str) -> None:
+    """End memberships that only the ownership query gave."""
+    await tx.execute(
+        "DELETE FROM imagejobs.members WHERE project_id = ANY($1::text[]) AND user_id = $2 AND confirmed_at IS NOT NULL",
+        project_ids,
+        user_id,
+    )
+
+
 async def on_unknown_outcome(connection: Connection, project_id: str) -> str:
     """The project's policy for purchases whose outcome nobody knows: `fail` or `retry_once`."""
     statement = "SELECT on_unknown_outcome FROM imagejobs.projects WHERE id = $1"
@@ -111,4 +211,24 @@ def _key(row: asyncpg.Record) -> ApiKey:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+    )
+
+
+def _project(row: asyncpg.Record) -> Project:
+    return Project(
+        id=row["id"],
+        name=row["name"],
+        on_unknown_outcome=row["on_unknown_outcome"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+    )
+
+
+def _membership(row: asyncpg.Record) -> Membership:
+    return Membership(
+        project_id=row["project_id"],
+        user_id=row["user_id"],
+        role=Role(row["role"]),
+        created_at=row["created_at"],
+        confirmed_seconds_ago=row["age"],
     )

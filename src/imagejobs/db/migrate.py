@@ -62,6 +62,8 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", install_engi
         await _lock(connection)
         if await install_engine(connection):
             done.append("engine")
+        if await connection.fetchval("SELECT imagejobs.admit_supabase_users()"):
+            done.append("supabase users")
     return done
 
 

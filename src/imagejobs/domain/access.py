@@ -3,7 +3,8 @@
 import hashlib
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from imagejobs.errors import NotFound, PermissionDenied
@@ -21,14 +22,80 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class Role(StrEnum):
+    """What a user is in a project; each may do all that those before it may."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+class Operation(StrEnum):
+    """What can be done in a project."""
+
+    READ_JOB = "read a job and its events"
+    LIST_JOBS = "list jobs"
+    CREATE_JOB = "make pictures"
+    CHANGE_JOB = "change a job's priority"
+    RETRY_JOB = "retry a job"
+    CANCEL_JOB = "cancel a job"
+    RESOLVE_JOB = "resolve an unknown cost"
+    READ_STYLES = "read style capsules"
+    WRITE_STYLES = "write style capsules"
+    READ_INPUTS = "read inputs"
+    WRITE_INPUTS = "upload inputs"
+    READ_PROJECT = "read the project"
+    WRITE_PROJECT = "name the project and set its policy"
+    MEMBERS = "read and change the members"
+    BUDGETS = "read and set the budgets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """What an operation demands: this scope of a key, or at least this role of a user."""
+
+    scope: Scope
+    role: Role
+
+
+def _needs(scope: Scope, role: Role) -> Permission:
+    return Permission(scope=scope, role=role)
+
+
+PERMISSIONS: Mapping[Operation, Permission] = {
+    Operation.READ_JOB: _needs(Scope.READ, Role.VIEWER),
+    Operation.LIST_JOBS: _needs(Scope.READ, Role.VIEWER),
+    Operation.CREATE_JOB: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.CHANGE_JOB: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.RETRY_JOB: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.CANCEL_JOB: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.RESOLVE_JOB: _needs(Scope.WRITE, Role.ADMIN),
+    Operation.READ_STYLES: _needs(Scope.READ, Role.VIEWER),
+    Operation.WRITE_STYLES: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.READ_INPUTS: _needs(Scope.READ, Role.VIEWER),
+    Operation.WRITE_INPUTS: _needs(Scope.WRITE, Role.EDITOR),
+    Operation.READ_PROJECT: _needs(Scope.READ, Role.VIEWER),
+    Operation.WRITE_PROJECT: _needs(Scope.ADMIN, Role.ADMIN),
+    Operation.MEMBERS: _needs(Scope.ADMIN, Role.ADMIN),
+    Operation.BUDGETS: _needs(Scope.ADMIN, Role.ADMIN),
+}
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whoever sent the request; `project_ids` None means every project of the instance."""
+    """Whoever sent the request; `project_ids` None means every project of the instance.
+
+    A user has a `user_id` and a role in each of their projects; a key has scopes that hold in all of its projects.
+    """
 
     name: str
     key_id: str | None
     scopes: frozenset[Scope]
     project_ids: frozenset[str] | None = None
+    user_id: str | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     @property
     def creates_projects(self) -> bool:
@@ -42,10 +109,31 @@ class Caller:
     def sees(self, project_id: str) -> bool:
         return self.project_ids is None or project_id in self.project_ids
 
-    def require_project(self, project_id: str) -> None:
-        """Refuse another tenant's project exactly as one that does not exist (A12)."""
+    def require_project(self, project_id: str, operation: Operation | None = None) -> None:
+        """Refuse another tenant's project exactly as one that does not exist (A12), then what is not allowed in it.
+
+        Where no operation is named, a user must at least be an editor, and a key's scope is not looked at.
+        """
         if not self.sees(project_id):
             raise NotFound("There is no such project.")
+        if operation is not None or self.user_id is not None:
+            self.require_allowed(project_id, operation or Operation.CREATE_JOB)
+
+    def require_allowed(self, project_id: str, operation: Operation) -> None:
+        """Refuse what the caller's scopes, or the user's role in a project they see, do not allow."""
+        needed = PERMISSIONS[operation]
+        if self.user_id is None:
+            self.require(needed.scope)
+        elif _RANKS[self.roles[project_id]] < _RANKS[needed.role]:
+            raise PermissionDenied(
+                f"Only a project's {needed.role.value} may {operation.value}; you are its {self.roles[project_id].value}. "
+                "Ask an admin of the project."
+            )
+
+    def with_role(self, project_id: str, role: Role) -> "Caller":
+        """The same user with one project more."""
+        roles = {**self.roles, project_id: role}
+        return replace(self, roles=roles, project_ids=frozenset(roles))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +175,15 @@ def _base62(number: int, length: int) -> str:
         number, digit = divmod(number, 62)
         digits = _ALPHABET[digit] + digits
     return digits
+
+
+def user_caller(user_id: str, roles: Mapping[str, Role]) -> Caller:
+    """A user as a caller. They never make projects."""
+    return Caller(
+        name=f"user:{user_id}",
+        key_id=None,
+        scopes=frozenset({Scope.READ, Scope.WRITE}),
+        project_ids=frozenset(roles),
+        user_id=user_id,
+        roles=roles,
+    )

@@ -5,7 +5,8 @@
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
     │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
-    │  ├─ Unauthenticated · PermissionDenied
+    │  ├─ Unauthenticated                TokenExpired · TokenRefused
+    │  ├─ PermissionDenied
     │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
     │  └─ BudgetExhausted · TooManyRequests
     ├─ ProviderError                     what a provider did, or did not do
@@ -19,7 +20,7 @@
     ├─ InputError                        InputUnavailable · InputUnreachable
     ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
-    ├─ DatabaseUnavailable · InternalError
+    ├─ DatabaseUnavailable · SignInUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
     └─ ConfigurationError                at start only, every problem listed at once
 
@@ -65,6 +66,7 @@ from imagejobs.errors.own import (
     JobError,
     LostClaim,
     Poison,
+    SignInUnavailable,
 )
 from imagejobs.errors.request import (
     AddressRefused,
@@ -80,6 +82,8 @@ from imagejobs.errors.request import (
     NotFound,
     PermissionDenied,
     RequestError,
+    TokenExpired,
+    TokenRefused,
     TooManyRequests,
     Unauthenticated,
     UnknownModel,
@@ -141,10 +145,13 @@ __all__ = [
     "ProviderUnreachable",
     "RequestError",
     "Retry",
+    "SignInUnavailable",
     "StorageError",
     "StorageKeyRejected",
     "StorageRejected",
     "StorageUnavailable",
+    "TokenExpired",
+    "TokenRefused",
     "TooManyRequests",
     "Unauthenticated",
     "UnknownModel",

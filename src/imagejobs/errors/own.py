@@ -30,6 +30,14 @@ class DatabaseUnavailable(ImageJobsError):
     retry = Retry.LATER
 
 
+class SignInUnavailable(ImageJobsError):
+    """The keys that prove users' tokens cannot be fetched just now."""
+
+    code = Code.TEMPORARY
+    reason = "sign_in_unavailable"
+    retry = Retry.LATER
+
+
 class InternalError(ImageJobsError):
     """A fault of ours; its text never reaches a caller."""
 

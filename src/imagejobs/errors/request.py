@@ -92,6 +92,22 @@ class Unauthenticated(RequestError):
     reason = "unauthenticated"
 
 
+class TokenExpired(Unauthenticated):
+    """The user's token was good and is over."""
+
+    reason = "token_expired"
+
+
+class TokenRefused(Unauthenticated):
+    """The user's token does not hold; `check` is the stable word for what it failed. Its contents are never told."""
+
+    reason = "token_refused"
+
+    def __init__(self, check: str, problem: str) -> None:
+        super().__init__(f"The token was refused ({check}): {problem}. Sign in again.")
+        self.check = check
+
+
 class PermissionDenied(RequestError):
     """The credential is good, but does not allow this."""
 

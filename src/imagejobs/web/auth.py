@@ -7,9 +7,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from imagejobs.app.authenticate import authenticate
 from imagejobs.app.deps import Deps
+from imagejobs.app.users import caller_of_user
 from imagejobs.domain.access import Caller
+from imagejobs.web.tokens import UserTokens, looks_like_a_token, refuse_unconfigured
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `imagejobs keys create`.")
+_bearer = HTTPBearer(
+    auto_error=False, description="An API key (`imagejobs keys create`), or the access token of a Supabase user."
+)
 
 
 def deps_of(request: Request) -> Deps:
@@ -22,7 +26,13 @@ async def caller_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
     """Who asks; `Unauthenticated` where nobody can tell."""
-    return await authenticate(deps_of(request), credentials.credentials if credentials else None)
+    deps, token = deps_of(request), credentials.credentials if credentials else None
+    if token is None or not looks_like_a_token(token):
+        return await authenticate(deps, token)
+    tokens: UserTokens | None = request.app.state.tokens
+    if tokens is None:
+        raise refuse_unconfigured()
+    return await caller_of_user(deps, await tokens.user_of(token))
 
 
 WiredDeps = Annotated[Deps, Depends(deps_of)]

@@ -29,6 +29,7 @@ STATUSES: Mapping[type[ImageJobsError], int] = {
     errors.RequestError: 422,
     errors.TooManyRequests: 429,
     errors.DatabaseUnavailable: 503,
+    errors.SignInUnavailable: 503,
     errors.StorageError: 503,
     errors.ImageJobsError: 500,
 }

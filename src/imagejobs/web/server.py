@@ -9,16 +9,22 @@ from starlette.middleware import Middleware
 from imagejobs import __version__
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.web import files
-from imagejobs.web.api import health, inputs, jobs, quotes, styles
+from imagejobs.web.api import health, inputs, jobs, projects, quotes, styles
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
+from imagejobs.web.tokens import UserTokens
 
 MAX_BODY_BYTES = 262_144
 _EXPOSED = ["Location", "Idempotent-Replayed", "ETag", "Retry-After"]
 
 
-def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_files: bool = True) -> FastAPI:
-    """The application over `deps`; with None it only describes itself, for the OpenAPI document."""
+def create_app(
+    deps: Deps | None, *, tokens: UserTokens | None = None, cors_origins: Sequence[str] = (), serves_files: bool = True
+) -> FastAPI:
+    """The application over `deps`; with None it only describes itself, for the OpenAPI document.
+
+    Without `tokens` only API keys are taken.
+    """
     app = FastAPI(
         title="imagejobs",
         version=__version__,
@@ -28,11 +34,13 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
         middleware=_middleware(cors_origins, Policy.input_max_bytes if deps is None else deps.policy.input_max_bytes),
     )
     app.state.deps = deps
+    app.state.tokens = tokens
     install_handlers(app)
     app.include_router(jobs.router)
     app.include_router(inputs.router)
     app.include_router(quotes.router)
     app.include_router(styles.router)
+    app.include_router(projects.router)
     app.include_router(health.router)
     if serves_files:
         app.include_router(files.router)

@@ -1,0 +1,140 @@
+"""`imagejobs projects`: projects and their members, on the database itself."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
+from imagejobs.cli.console import command_app, instant_of, print_json, print_table
+from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.local import use_database
+from imagejobs.db.pool import Database
+from imagejobs.domain.access import Role
+from imagejobs.errors import NotFound
+
+Result = TypeVar("Result")
+
+app = command_app(
+    no_args_is_help=True,
+    help="Make and list projects, and say who may do what in them. These commands need the database, not the service.",
+)
+member = command_app(no_args_is_help=True, help="Who has which role in a project: users, by the `sub` of their tokens.")
+app.add_typer(member, name="member")
+
+ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.", show_default=False)]
+UserId = Annotated[str, typer.Argument(metavar="USER", help="The user's id.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON each.")]
+
+
+@app.command("ls")
+def list_all(as_json: AsJson = False) -> None:
+    """List every project, oldest first.
+
+    ```
+    imagejobs projects ls
+    ```
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "id": project.id,
+            "name": project.name,
+            "onUnknownOutcome": project.on_unknown_outcome,
+            "createdBy": project.created_by,
+            "createdAt": instant_of(project.created_at),
+        }
+        for project in use_database(all_projects)
+    ]
+    _print(rows, ("id", "name", "on unknown outcome", "made by", "made at"), as_json=as_json)
+
+
+@app.command("create")
+def create(
+    project_id: ProjectId,
+    name: Annotated[str | None, typer.Option(help="What people call it.", show_default=False)] = None,
+    retry_once: Annotated[
+        bool, typer.Option("--retry-once", help="Buy once more where nobody knows whether a purchase took place.")
+    ] = False,
+) -> None:
+    """Make a project, or replace its name and policy.
+
+    ```
+    imagejobs projects create film --name "The film"
+    ```
+    """
+    _require_id(project_id, "PROJECT")
+    words = ProjectWords(name=name, on_unknown_outcome="retry_once" if retry_once else "fail")
+    _, is_new = use_database(lambda database: write_project(database, project_id, words, "operator"))
+    print(f"{'Made' if is_new else 'Changed'} {project_id}.")
+
+
+@member.command("set")
+def set_member(
+    project_id: ProjectId,
+    user_id: UserId,
+    role: Annotated[Role, typer.Option(help="What they may do: see the page on access.")] = Role.EDITOR,
+) -> None:
+    """Give a user a role in a project.
+
+    ```
+    imagejobs projects member set film 5f0c3bb2-4a4e-4b47-9d0a-0c3a1c1f6a55 --role viewer
+    ```
+    """
+    _require_id(user_id, "USER")
+    _on_database(lambda database: write_member(database, project_id, user_id, role))
+    print(f"{user_id} is now {role.value} of {project_id}.")
+
+
+@member.command("rm")
+def remove_member(project_id: ProjectId, user_id: UserId) -> None:
+    """End a user's membership.
+
+    ```
+    imagejobs projects member rm film 5f0c3bb2-4a4e-4b47-9d0a-0c3a1c1f6a55
+    ```
+    """
+    _on_database(lambda database: end_member(database, project_id, user_id))
+    print(f"{user_id} has no role in {project_id} any more.")
+
+
+@member.command("ls")
+def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
+    """List a project's members.
+
+    ```
+    imagejobs projects member ls film
+    ```
+    """
+    found = _on_database(lambda database: members_of(database, project_id))
+    rows = [
+        {
+            "userId": one.user_id,
+            "role": one.role.value,
+            "source": "members" if one.confirmed_seconds_ago is None else "ownership_query",
+            "createdAt": instant_of(one.created_at),
+        }
+        for one in found
+    ]
+    _print(rows, ("user", "role", "by", "since"), as_json=as_json)
+
+
+def _print(rows: list[dict[str, Any]], header: tuple[str, ...], *, as_json: bool) -> None:
+    if not as_json:
+        print_table(header, [tuple(value or "" for value in row.values()) for row in rows])
+        return
+    for row in rows:
+        print_json(row)
+
+
+def _on_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
+    try:
+        return use_database(use)
+    except NotFound as error:
+        print(f"imagejobs: {error.detail} `imagejobs projects ls` and `member ls` show what there is.", file=sys.stderr)
+        raise typer.Exit(ExitCode.NOT_FOUND) from error
+
+
+def _require_id(text: str, name: str) -> None:
+    if not 1 <= len(text) <= 200 or not text.isprintable():
+        raise typer.BadParameter("an id has 1 to 200 printable characters", param_hint=name)
