@@ -11,7 +11,7 @@ from uuid import UUID
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
-from imagejobs.app.preflight import hold_inputs, require_coherent
+from imagejobs.app.preflight import hold_inputs, require_coherent, require_fetchable
 from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.jobs import Job, JobStatus
@@ -84,6 +84,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
 
 def _target(deps: Deps, request: ImageRequest) -> _Target:
     require_coherent(request)
+    require_fetchable(deps, request)
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
     except NoProviderConfigured:
