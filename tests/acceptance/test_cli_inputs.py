@@ -50,5 +50,5 @@ def test_what_cannot_be_used_ends_with_the_reason_and_makes_no_job(running: Up, 
     assert refused.returncode == 2
     assert "an HTML page" in refused.stderr
     inside = running.run("generate", "a fox", "--reference", "http://169.254.169.254/latest")
-    assert inside.returncode == 1
+    assert inside.returncode == 2
     assert "not fetched" in inside.stderr

@@ -99,6 +99,24 @@ async def test_c15_an_address_that_is_none_is_refused_at_once(buying: World, url
     assert (answer.status_code, answer.json()["field"]) == (422, "sourceImage.url")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest",
+        "http://[::ffff:10.0.0.1]/",
+        "http://localhost/a.png",
+        "http://2130706433/",
+        "https://db.internal/",
+        "http://93.184.215.14:5432/",
+    ],
+)
+async def test_c15_an_address_that_plainly_leads_inside_is_refused_at_once(buying: World, url: str) -> None:
+    answer = await buying.generate(referenceImages=[{"url": url}])
+    assert (answer.status_code, answer.json()["field"]) == (422, "referenceImages.0.url")
+    assert "not fetched" in answer.json()["detail"]
+    assert await buying.scalar("SELECT count(*) FROM public.image_generation_jobs") == 0
+
+
 async def test_a7_a_replay_finds_its_job_although_the_input_has_expired(buying: World) -> None:
     body = {"idempotencyKey": "k", "referenceImages": [{"inputId": await buying.upload(PNG)}]}
     first = await buying.generate(**body)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from imagejobs.app.deps import Deps
 from imagejobs.db import artifacts, inputs, job_reads
 from imagejobs.db.jobs import NewJob
 from imagejobs.domain.inputs import InputFacts, Slot, misfit, slots_of
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.requests import ImageRequest
-from imagejobs.errors import InvalidField
+from imagejobs.errors import AddressRefused, InvalidField
 from imagejobs.ports import Transaction
 
 _NO_INPUT = "there is no such input in this project, or it has expired; upload it again."
@@ -23,6 +24,17 @@ def require_coherent(request: ImageRequest) -> None:
         raise InvalidField("maskDescription", "or mask is required for inpaint: say or show which part to change.")
     if request.mask is not None and request.source_image is None:
         raise InvalidField("mask", "goes with a sourceImage, and there is none.")
+
+
+def require_fetchable(deps: Deps, request: ImageRequest) -> None:
+    """Refuse addresses that plainly lead where nothing is fetched from; the rest is judged when they are fetched."""
+    named = {f"referenceImages.{number}": reference.source for number, reference in enumerate(request.references)}
+    for field, source in {**named, "sourceImage": request.source_image, "mask": request.mask}.items():
+        if source is not None and source.url is not None:
+            try:
+                deps.guard.require_plausible(source.url)
+            except AddressRefused as error:
+                raise InvalidField(f"{field}.url", error.detail) from error
 
 
 async def hold_inputs(tx: Transaction, new: Sequence[NewJob]) -> None:

@@ -12,7 +12,7 @@ from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
-from imagejobs.app.preflight import hold_inputs, require_coherent
+from imagejobs.app.preflight import hold_inputs, require_coherent, require_fetchable
 from imagejobs.app.users import admitted
 from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Operation, Scope
@@ -91,6 +91,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
 def target_of(deps: Deps, request: ImageRequest) -> Target:
     """Where the composed request goes; raises the leaves of `RequestError` for what cannot be done there."""
     require_coherent(request)
+    require_fetchable(deps, request)
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
     except NoProviderConfigured:

@@ -91,6 +91,14 @@ class Guard:
             place = _redirected(place, answer.headers.get("location"))
         raise DownloadRejected(f"The address leads on through more than {MAX_REDIRECTS} redirects.")
 
+    def require_plausible(self, url: str) -> None:
+        """Raise `AddressRefused` for what `fetch` would refuse without asking a name server."""
+        place = _parsed(url)
+        literal = _literal(_host(place))
+        is_plausible = is_public(literal) if literal else _is_public_name(_host(place))
+        if not self._is_allowed(place) and not (is_plausible and (place.port or _PORTS[place.scheme]) in _PORTS.values()):
+            raise AddressRefused(_REFUSED)
+
     async def close(self) -> None:
         """Let go of its threads and connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
