@@ -7,6 +7,7 @@ from uuid import UUID
 
 from imagejobs.app.caches import KeyCache, KnownProjects
 from imagejobs.app.room import BODIES_AT_ONCE
+from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
@@ -28,6 +29,8 @@ class Policy:
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
+    ping_seconds: float = 15.0
+    stream_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +50,4 @@ class Deps:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)
+    waiters: Waiters = field(default_factory=Waiters)

@@ -9,11 +9,23 @@ errors   what can go wrong
 from imagejobs.client.errors import ClientError, Interrupted, Refused, Unreachable, WaitTimedOut
 from imagejobs.client.follow import Patience, Wait
 from imagejobs.client.http import Backoff, Client, JobQuery
-from imagejobs.client.models import FINAL_STATUSES, Event, Failure, Job, JobPage, Resolved, Retried, Submission, SubmittedJob
+from imagejobs.client.models import (
+    FINAL_STATUSES,
+    Canceled,
+    Event,
+    Failure,
+    Job,
+    JobPage,
+    Resolved,
+    Retried,
+    Submission,
+    SubmittedJob,
+)
 
 __all__ = [
     "FINAL_STATUSES",
     "Backoff",
+    "Canceled",
     "Client",
     "ClientError",
     "Event",

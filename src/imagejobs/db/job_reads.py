@@ -52,6 +52,14 @@ async def open_deliveries(
     return [(row["id"], row["delivery_no"]) for row in rows]
 
 
+async def cancel_requested(connection: Connection, job_ids: list[UUID]) -> list[UUID]:
+    """Those among the jobs that somebody wants to stop."""
+    rows = await connection.fetch(
+        "SELECT id FROM public.image_generation_jobs WHERE id = ANY($1) AND cancel_requested_at IS NOT NULL", job_ids
+    )
+    return [row["id"] for row in rows]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filters:
     """What a list may be narrowed by; `project_ids` None means every project."""

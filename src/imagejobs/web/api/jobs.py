@@ -8,7 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from imagejobs.app.cancel import cancel_job
 from imagejobs.app.query import get_job, job_events, list_jobs
+from imagejobs.app.reprioritize import set_priority
 from imagejobs.app.resolve import resolve_outcome
 from imagejobs.app.retry import retry_job
 from imagejobs.app.submit import submit
@@ -16,18 +18,20 @@ from imagejobs.domain.money import to_credits
 from imagejobs.errors import MalformedRequest, NotFound
 from imagejobs.web.api import cursors
 from imagejobs.web.api.answers import (
+    CancelAnswer,
     EventList,
     GenerateAnswer,
     JobBody,
     JobList,
     ResolveAnswer,
     RetryAnswer,
+    cancel_json,
     iso,
     job_json,
     retry_json,
     submission_json,
 )
-from imagejobs.web.api.requests import MAX_KEY, GenerateBody, ListQuery, ResolveBody
+from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody
 from imagejobs.web.auth import Asker, WiredDeps
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
@@ -108,6 +112,19 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     retried = await retry_job(deps, caller, _parsed(job_id))
     headers = {"location": f"/api/images/jobs/{retried.job.id}", "cache-control": "no-store"}
     return JSONResponse(retry_json(retried, deps.policy.micros_per_credit), 202, headers)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, summary="Cancel a job")
+async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
+    """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
+    receipt = await cancel_job(deps, caller, _parsed(job_id))
+    return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit), headers={"cache-control": "no-store"})
+
+
+@router.patch("/jobs/{job_id}", response_model=JobBody, summary="Change the priority of a queued job")
+async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDeps, caller: Asker) -> Response:
+    """Move the job within the queue: higher goes first. 409 once a worker has it."""
+    return _fresh(request, job_json(await set_priority(deps, caller, _parsed(job_id), body.priority)))
 
 
 @router.post("/jobs/{job_id}/resolve", response_model=ResolveAnswer, summary="Say whether an unknown outcome was billed")
