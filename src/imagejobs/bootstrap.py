@@ -16,6 +16,7 @@ import asyncpg
 
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.news import hear
 from imagejobs.db import instance
 from imagejobs.db.migrate import migrate, require_schema
 from imagejobs.db.pool import Database, PoolOptions
@@ -77,7 +78,13 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
             await decoder.start()
             stack.push_async_callback(decoder.stop)
         policy = _policy(settings, providers, micros_per_credit)
-        yield _deps(settings, database, providers, storage, decoder, policy)
+        deps = _deps(settings, database, providers, storage, decoder, policy)
+        if role is Role.API:
+            listening = asyncio.create_task(
+                hear(settings.direct_database_url or require_database_url(settings), deps.waiters)
+            )
+            stack.callback(listening.cancel)
+        yield deps
 
 
 def _deps(

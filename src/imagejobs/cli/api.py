@@ -10,6 +10,7 @@ import uvicorn
 import uvloop
 
 from imagejobs import __version__
+from imagejobs.app.waiters import Waiters
 from imagejobs.bootstrap import Role, open_deps
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
@@ -67,4 +68,16 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
             timeout_graceful_shutdown=10,
         )
         announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
-        await uvicorn.Server(config).serve([listening])
+        await DrainingServer(config, deps.waiters).serve([listening])
+
+
+class DrainingServer(uvicorn.Server):
+    """Sends away whoever waits for news before it waits for the open requests to end."""
+
+    def __init__(self, config: uvicorn.Config, waiters: Waiters) -> None:
+        super().__init__(config)
+        self._waiters = waiters
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._waiters.close()
+        await super().shutdown(sockets)

@@ -9,7 +9,7 @@ from imagejobs.app.authenticate import authenticate
 from imagejobs.app.deps import Deps
 from imagejobs.domain.access import Caller
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `imagejobs keys create`.")
+bearer = HTTPBearer(auto_error=False, description="An API key: `imagejobs keys create`.")
 
 
 def deps_of(request: Request) -> Deps:
@@ -19,7 +19,7 @@ def deps_of(request: Request) -> Deps:
 
 
 async def caller_of(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
     """Who asks; `Unauthenticated` where nobody can tell."""
     return await authenticate(deps_of(request), credentials.credentials if credentials else None)

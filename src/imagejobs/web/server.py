@@ -3,18 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 
 from imagejobs import __version__
 from imagejobs.app.deps import Deps
 from imagejobs.web import files
 from imagejobs.web.api import health, jobs
+from imagejobs.web.cors import Cors, LastResort
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
 
 MAX_BODY_BYTES = 262_144
-_EXPOSED = ["Location", "Idempotent-Replayed", "ETag", "Retry-After"]
 
 
 def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_files: bool = True) -> FastAPI:
@@ -43,15 +42,5 @@ def routes_of(app: FastAPI) -> Iterator[str]:
 
 
 def _middleware(cors_origins: Sequence[str]) -> list[Middleware]:
-    stack = [Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
-    if cors_origins:
-        cors = Middleware(
-            CORSMiddleware,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"],
-            expose_headers=_EXPOSED,
-            max_age=600,
-        )
-        stack.insert(0, cors)
-    return stack
+    stack = [Middleware(LastResort), Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
+    return [Middleware(Cors, origins=cors_origins), *stack] if cors_origins else stack
