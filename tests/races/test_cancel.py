@@ -164,29 +164,28 @@ async def test_a14_twenty_cancels_at_once_against_the_worker(paid: tuple[World, 
             assert job.status is JobStatus.COMPLETED
 
 
+@pytest.mark.parametrize("obeys", [True, False])
 async def test_a14_a_provider_that_works_for_long_is_stopped_at_once_and_its_refusal_keeps_the_picture(
-    dsn: str, database: Database, decoder: Decoder, tmp_path: Path
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path, *, obeys: bool
 ) -> None:
-    for obeys in (True, False):
-        provider = Stoppable(resume_class=ResumeClass.LOOKUP, obeys=obeys)
-        async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
-            async with world.working():
-                job_id = (await world.generate()).json()["jobId"]
-                async with asyncio.timeout(SOON):
-                    while provider.polls_before_answer:
-                        await asyncio.sleep(0.01)
-                receipt = (await cancel(world, job_id))["receipt"]
-                assert receipt == {**receipt, "outcome": "stop_requested", "mayCost": PRICE / 1_000_000, "publicUrl": None}
-                job = await world.finished(job_id, 5)
-            assert provider.stops == 1
-            assert job["status"] == ("canceled" if obeys else "completed")
-            assert job["cost"]["actual"] == (0 if obeys else PRICE / 1_000_000)
-            assert await billed(database) == sum(provider.bill.values())
-            outcome = await world.scalar("SELECT outcome FROM imagejobs.attempts WHERE job_id = $1", job_id)
-            assert outcome == (Outcome.CANCELED if obeys else Outcome.SUCCEEDED)
-            assert await broken_invariants(database) == {}
-            kinds = [event["kind"] for event in await world.events(job_id)]
-            assert kinds[-2:] == (["job.cancel_requested", "job.canceled"] if obeys else ["job.uploading", "job.completed"])
+    provider = Stoppable(resume_class=ResumeClass.LOOKUP, obeys=obeys)
+    async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        async with world.working(), asyncio.timeout(SOON):
+            job_id = (await world.generate()).json()["jobId"]
+            while provider.polls_before_answer:
+                await asyncio.sleep(0.01)
+            receipt = (await cancel(world, job_id))["receipt"]
+            job = await world.finished(job_id, 5)
+        assert receipt == {**receipt, "outcome": "stop_requested", "mayCost": PRICE / 1_000_000, "publicUrl": None}
+        assert provider.stops == 1
+        assert job["status"] == ("canceled" if obeys else "completed")
+        assert job["cost"]["actual"] == (0 if obeys else PRICE / 1_000_000)
+        assert await billed(database) == sum(provider.bill.values())
+        outcome = await world.scalar("SELECT outcome FROM imagejobs.attempts WHERE job_id = $1", job_id)
+        assert outcome == (Outcome.CANCELED if obeys else Outcome.SUCCEEDED)
+        assert await broken_invariants(database) == {}
+        kinds = [event["kind"] for event in await world.events(job_id)]
+        assert kinds[-2:] == (["job.cancel_requested", "job.canceled"] if obeys else ["job.uploading", "job.completed"])
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,19 @@ def test_the_client_knows_nothing_of_the_server() -> None:
                 imported |= {alias.name for alias in node.names}
     ours = {name for name in imported if str(name).startswith("imagejobs")}
     assert ours == {name for name in ours if name.startswith("imagejobs.client")}
+
+
+def test_a_cancel_is_repeated_safely_and_its_receipt_is_read() -> None:
+    receipt = {"outcome": "stop_requested", "mayCost": 0.04, "publicUrl": None, "detail": "Asked."}
+    canceled = Reply(document={"jobId": "one", "status": "generating", "receipt": receipt, "ofTheFuture": 1})
+    with asking(AWAY, canceled) as (client, script):
+        said = client.cancel("one")
+    assert (said.outcome, said.may_cost, said.public_url, said.status) == ("stop_requested", 0.04, None, "generating")
+    assert [(asked.method, asked.target) for asked in script.asked] == [("POST", "/api/images/jobs/one/cancel")] * 2
+
+
+def test_a_priority_is_sent() -> None:
+    with asking(Reply(document=JOB)) as (client, script):
+        assert client.set_priority("one", -3).id == "one"
+    (asked,) = script.asked
+    assert (asked.method, asked.target, asked.body) == ("PATCH", "/api/images/jobs/one", {"priority": -3})

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from uuid import UUID
 
 from imagejobs.app.deps import Deps
 from imagejobs.db import job_reads
@@ -40,7 +41,7 @@ async def stop_if_asked(deps: Deps, claim: Claim, stop: Stop, provider: Provider
 
     Where it cannot or will not stop, the purchase goes on: its picture will be paid for, and is then kept.
     """
-    if stop.is_tried or not await _is_asked(deps, claim):
+    if stop.is_tried or not await _canceled_among(deps, [claim.job_id]):
         return
     stop.is_tried = True
     try:
@@ -54,21 +55,19 @@ async def stop_if_asked(deps: Deps, claim: Claim, stop: Stop, provider: Provider
         raise CancelRequested(f"{provider.name} stopped the work before it charged for it.", is_stopped=True)
 
 
-async def _is_asked(deps: Deps, claim: Claim) -> bool:
+async def _canceled_among(deps: Deps, job_ids: list[UUID]) -> list[UUID]:
+    """Those that somebody wants to stop; none while the database is away, for a purchase is not disturbed by that."""
     try:
         async with deps.database.connection() as connection:
-            return bool(await job_reads.cancel_requested(connection, [claim.job_id]))
-    except DatabaseUnavailable:
-        return False
+            return await job_reads.cancel_requested(connection, job_ids)
+    except DatabaseUnavailable as error:
+        logger.warning("worker.database_away", extra={"detail": error.detail})
+        return []
 
 
 async def notice_cancels(deps: Deps) -> None:
     """Wake those who wait for a provider when their job is canceled, within about a second, until canceled itself."""
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        try:
-            if waited_for := deps.waiters.job_ids:
-                async with deps.database.connection() as connection:
-                    deps.waiters.wake(await job_reads.cancel_requested(connection, waited_for))
-        except DatabaseUnavailable as error:
-            logger.warning("worker.database_away", extra={"detail": error.detail})
+        if waited_for := deps.waiters.job_ids:
+            deps.waiters.wake(await _canceled_among(deps, waited_for))
