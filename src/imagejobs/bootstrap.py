@@ -131,6 +131,8 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         job_deadline_seconds=settings.job_deadline_seconds,
         batch_deadline_seconds=settings.batch_deadline_seconds,
         staged_bytes_days=settings.staged_bytes_days,
+        max_queued=settings.max_queued,
+        max_queued_per_project=settings.max_queued_per_project,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
         idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from imagejobs.app.caches import KeyCache, KnownProjects
+from imagejobs.app.caches import Depths, KeyCache, KnownProjects
 from imagejobs.app.room import BODIES_AT_ONCE
 from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
@@ -31,6 +31,8 @@ class Policy:
     idle_seconds: float = 30.0
     ping_seconds: float = 15.0
     stream_seconds: float = 600.0
+    max_queued: int = 0
+    max_queued_per_project: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,4 +52,5 @@ class Deps:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)
+    depths: Depths = field(default_factory=Depths)
     waiters: Waiters = field(default_factory=Waiters)

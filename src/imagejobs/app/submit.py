@@ -10,6 +10,7 @@ from uuid import UUID
 
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.deps import Deps
+from imagejobs.app.depth import require_room
 from imagejobs.app.identifiers import new_id
 from imagejobs.db import access, budgets, job_reads, jobs
 from imagejobs.domain.access import Caller, Scope
@@ -67,6 +68,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     fingerprint = request.fingerprint()
     try:
         target = _target(deps, request)
+        await require_room(deps, request.project_id, request.n)
     except RequestError:
         if idempotency_key is not None and (found := await _find(deps, request, idempotency_key, fingerprint)):
             return found  # what was accepted once is not refused by a later configuration

@@ -17,6 +17,7 @@ from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
 from imagejobs.cli.logs import configure_logging
 from imagejobs.settings import Settings, load_settings
+from imagejobs.web.rates import Rates
 from imagejobs.web.server import create_app, routes_of
 
 app = command_app()
@@ -56,7 +57,7 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, cors_origins=settings.cors_origins)
+        app = create_app(deps, cors_origins=settings.cors_origins, rates=_rates(settings))
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -69,6 +70,10 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         )
         announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
         await DrainingServer(config, deps.waiters).serve([listening])
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(per_key=settings.requests_per_minute, per_address=settings.address_requests_per_minute)
 
 
 class DrainingServer(uvicorn.Server):

@@ -12,11 +12,14 @@ from imagejobs.web.api import health, jobs
 from imagejobs.web.cors import Cors, LastResort
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
+from imagejobs.web.rates import RateLimit, Rates
 
 MAX_BODY_BYTES = 262_144
 
 
-def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_files: bool = True) -> FastAPI:
+def create_app(
+    deps: Deps | None, *, cors_origins: Sequence[str] = (), rates: Rates | None = None, serves_files: bool = True
+) -> FastAPI:
     """The application over `deps`; with None it only describes itself, for the OpenAPI document."""
     app = FastAPI(
         title="imagejobs",
@@ -24,7 +27,7 @@ def create_app(deps: Deps | None, *, cors_origins: Sequence[str] = (), serves_fi
         summary="Durable image generation jobs",
         docs_url=None,
         redoc_url=None,
-        middleware=_middleware(cors_origins),
+        middleware=_middleware(cors_origins, rates or Rates()),
     )
     app.state.deps = deps
     install_handlers(app)
@@ -41,6 +44,6 @@ def routes_of(app: FastAPI) -> Iterator[str]:
         yield f"{'|'.join(method.upper() for method in operations)} {path}"
 
 
-def _middleware(cors_origins: Sequence[str]) -> list[Middleware]:
-    stack = [Middleware(LastResort), Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
+def _middleware(cors_origins: Sequence[str], rates: Rates) -> list[Middleware]:
+    stack = [Middleware(LastResort), Middleware(RateLimit, rates=rates), Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES)]
     return [Middleware(Cors, origins=cors_origins), *stack] if cors_origins else stack
