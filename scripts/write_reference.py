@@ -272,7 +272,7 @@ _MEANINGS = {
     JobStatus.UPLOADING: "the picture is bought and kept; it goes to the storage",
     JobStatus.COMPLETED: "the picture is public",
     JobStatus.FAILED: "it ended without a picture; [`error`](errors.md) says why and what it cost",
-    JobStatus.CANCELED: "it was stopped on request",
+    JobStatus.CANCELED: "it was stopped on request; nothing more is bought for it",
 }
 
 
@@ -300,7 +300,8 @@ def states_page() -> str:
             "```\n\n",
             table(["status", "meaning", "may become", "final"], rows),
             "\nA final state never changes by itself. `failed → queued` is a retry asked for by a person; the job\n",
-            "keeps its id. `processing → uploading` is a job whose picture was bought by an earlier run. A running state\n",
+            "keeps its id. `canceled → queued` is the same, only for a job whose paid picture came after its end.\n",
+            "`processing → uploading` is a job whose picture was bought by an earlier run. A running state\n",
             "goes back to `queued` for an automatic retry.\n",
         ]
     )

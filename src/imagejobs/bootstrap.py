@@ -17,6 +17,7 @@ import asyncpg
 
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.news import hear
 from imagejobs.db import instance
 from imagejobs.db.migrate import migrate, require_schema
 from imagejobs.db.ownership import require_usable
@@ -84,7 +85,13 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         guard = Guard(settings.outbound_allow)
         stack.push_async_callback(guard.close)
         policy = _policy(settings, providers, micros_per_credit)
-        yield _deps(settings, database, providers, storage, decoder, guard, policy)
+        deps = _deps(settings, database, providers, storage, decoder, guard, policy)
+        if role is Role.API:
+            listening = asyncio.create_task(
+                hear(settings.direct_database_url or require_database_url(settings), deps.waiters)
+            )
+            stack.callback(listening.cancel)
+        yield deps
 
 
 def _deps(
@@ -144,6 +151,8 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         job_deadline_seconds=settings.job_deadline_seconds,
         batch_deadline_seconds=settings.batch_deadline_seconds,
         staged_bytes_days=settings.staged_bytes_days,
+        max_queued=settings.max_queued,
+        max_queued_per_project=settings.max_queued_per_project,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
         input_max_bytes=settings.input_max_bytes,

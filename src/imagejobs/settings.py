@@ -124,6 +124,24 @@ class Settings(BaseSettings):
     sweep_seconds: float = _setting(
         "IMAGEJOBS_SWEEP_SECONDS", "How often each worker looks for jobs that were forgotten.", 15.0, ge=0.2
     )
+    max_queued: int = _setting(
+        "IMAGEJOBS_MAX_QUEUED", "Jobs that may wait at once; more are refused with 429. 0: any number.", 100_000, ge=0
+    )
+    max_queued_per_project: int = _setting(
+        "IMAGEJOBS_MAX_QUEUED_PER_PROJECT", "The same for the jobs of one project.", 50_000, ge=0
+    )
+    requests_per_minute: int = _setting(
+        "IMAGEJOBS_REQUESTS_PER_MINUTE",
+        "Requests that one key may send to one API process in a minute, in one go or spread; more get 429. 0: any number.",
+        60_000,
+        ge=0,
+    )
+    address_requests_per_minute: int = _setting(
+        "IMAGEJOBS_ADDRESS_REQUESTS_PER_MINUTE",
+        "The same for one address, whatever keys it sends. Behind a proxy all callers may share one.",
+        120_000,
+        ge=0,
+    )
     staged_bytes_days: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
     )

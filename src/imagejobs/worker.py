@@ -4,13 +4,16 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from imagejobs.app.attempt import run_job
 from imagejobs.app.deps import Deps
 from imagejobs.app.neighbors import register, take_over_from_dead, unregister
+from imagejobs.app.news import told
 from imagejobs.app.staging import stage_spooled
+from imagejobs.app.stopping import notice_cancels
 from imagejobs.app.sweep import sweep
 
 logger = logging.getLogger(__name__)
@@ -42,14 +45,24 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
     await stage_spooled(deps)
     await take_over_from_dead(deps)
     logger.info("worker.started", extra={"worker_id": str(deps.worker_id), "lanes": list(deps.providers)})
-    sweeper = asyncio.create_task(_sweep_until(deps, stop))
-    try:
+    async with _looking_after(deps, stop):
         await deps.engine.run(handle, stop)
+    logger.info("worker.stopped", extra={"worker_id": str(deps.worker_id)})
+
+
+@asynccontextmanager
+async def _looking_after(deps: Deps, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Sweep and notice cancels while the block lasts; then say what is left to say, and take the worker off the list."""
+    sweeper = asyncio.create_task(_sweep_until(deps, stop))
+    noticing = asyncio.create_task(notice_cancels(deps))
+    try:
+        yield
     finally:
         stop.set()
+        noticing.cancel()
         await sweeper
+        await told(deps)
         await unregister(deps)
-    logger.info("worker.stopped", extra={"worker_id": str(deps.worker_id)})
 
 
 async def _sweep_until(deps: Deps, stop: asyncio.Event) -> None:

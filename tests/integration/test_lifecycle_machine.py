@@ -121,6 +121,14 @@ class Lifecycle(RuleBasedStateMachine):
         except Death:
             return
 
+    @rule(which=st.integers(0, 20))
+    def cancel(self, which: int) -> None:
+        if self.jobs:
+            job_id = self.jobs[which % len(self.jobs)]
+            answer = self.instance.run(self.world.client.post(f"/api/images/jobs/{job_id}/cancel"))
+            assert answer.status_code in (200, 409)
+            assert answer.status_code == 200 or self.final[job_id][0] is JobStatus.FAILED
+
     @rule()
     def sweep(self) -> None:
         self.instance.run(sweep(self.world.deps))

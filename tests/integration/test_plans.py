@@ -77,6 +77,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "list of a project": lambda c: job_reads.page(c, Filters(project_ids=("project1",)), None, 50),
     "list of a branch": lambda c: job_reads.page(c, Filters(project_ids=("project1",), branch_id="branch1"), None, 50),
     "list by status": lambda c: job_reads.page(c, Filters(statuses=(JobStatus.FAILED,)), None, 50),
+    "queue depth": lambda c: job_reads.count_queued(c, "project1", 100, 100),
     "overdue": lambda c: jobs.overdue(c, 300, 200),
     "api key": lambda c: access.key_by_id(c, "abc"),
 }

@@ -73,7 +73,7 @@ class Scripted:
         return Answer(data=self.data, media_type="image/png", cost=cost, remote_id=purchase)
 
     async def cancel(self, remote_id: str) -> bool:
-        return remote_id in self.bill
+        return remote_id not in self.bill
 
     async def check(self) -> Health:
         return Health(ok=True, detail="scripted")

@@ -67,7 +67,7 @@ def scripted_server(*replies: Reply) -> Iterator[Script]:
             self.wfile.write(content)
             self.close_connection = int(reply.headers.get("content-length", len(content))) != len(content)
 
-        do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - http.server's name
 

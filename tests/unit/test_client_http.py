@@ -188,3 +188,19 @@ def test_an_upload_sends_the_bytes_themselves_and_is_repeated_while_the_service_
     assert [asked.target for asked in script.asked] == ["/api/images/inputs?projectId=a+film"] * 2
     assert script.asked[1].body == "bytes"
     assert script.asked[1].headers["content-type"] == "application/octet-stream"
+
+
+def test_a_cancel_is_repeated_safely_and_its_receipt_is_read() -> None:
+    receipt = {"outcome": "stop_requested", "mayCost": 0.04, "publicUrl": None, "detail": "Asked."}
+    canceled = Reply(document={"jobId": "one", "status": "generating", "receipt": receipt, "ofTheFuture": 1})
+    with asking(AWAY, canceled) as (client, script):
+        said = client.cancel("one")
+    assert (said.outcome, said.may_cost, said.public_url, said.status) == ("stop_requested", 0.04, None, "generating")
+    assert [(asked.method, asked.target) for asked in script.asked] == [("POST", "/api/images/jobs/one/cancel")] * 2
+
+
+def test_a_priority_is_sent() -> None:
+    with asking(Reply(document=JOB)) as (client, script):
+        assert client.set_priority("one", -3).id == "one"
+    (asked,) = script.asked
+    assert (asked.method, asked.target, asked.body) == ("PATCH", "/api/images/jobs/one", {"priority": -3})

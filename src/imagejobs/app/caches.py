@@ -59,3 +59,30 @@ class Refusals:
         if len(self._until) >= _MOST:
             self._until.clear()
         self._until[user_id, project_id] = now + KEY_SECONDS
+
+
+@dataclass
+class Depth:
+    """Jobs queued in all and in one project, with those that this process let in since they were counted."""
+
+    in_all: int
+    in_project: int
+    until: float
+
+
+@dataclass
+class Depths:
+    """The depths counted lately, by project."""
+
+    _counted: dict[str, Depth] = field(default_factory=dict)
+
+    def get(self, project_id: str, now: float) -> Depth | None:
+        """The project's, unless it was counted too long ago."""
+        found = self._counted.get(project_id)
+        return found if found is not None and now < found.until else None
+
+    def put(self, project_id: str, found: Depth) -> None:
+        """Remember the count."""
+        if len(self._counted) >= _MOST:
+            self._counted.clear()
+        self._counted[project_id] = found

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from imagejobs.app.conclude import conclude
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.db import attempts, jobs
 from imagejobs.domain.jobs import Claim, Stage
 from imagejobs.domain.lifecycle import MAX_DEATHS
@@ -26,6 +27,7 @@ async def claim_job(deps: Deps, job_id: UUID, delivery_no: int, held_fence: int 
         attempt = await attempts.open_attempt_of(tx, job_id)
         if attempt is None and job.retry_count > 0:
             attempt = await attempts.adopt_late_answer(tx, job_id)
+    tell(deps, job_id)
     await deps.probe("claim.after_commit")
     claim = Claim(job=job, attempt=attempt, seconds_left=seconds_left, claimed_at=deps.clock.monotonic())
     doom = _doom(claim)

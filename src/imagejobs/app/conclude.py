@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 from imagejobs.app.circuits import note_error
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.db import access, attempts, jobs, ledger
 from imagejobs.domain.jobs import Attempt, Claim, Failure, Job, JobStatus, Outcome, ResumeClass, Stage
 from imagejobs.domain.lanes import lane_of
-from imagejobs.domain.lifecycle import failure_stage
+from imagejobs.domain.lifecycle import TRANSITIONS, failure_stage
 from imagejobs.domain.retry import Decision, GiveUp, RetryState, TryLater, decide
 from imagejobs.errors import (
     AnswerUnusable,
     Billed,
+    CancelRequested,
     DatabaseUnavailable,
     DeadlineExceeded,
     ImageJobsError,
@@ -71,11 +73,14 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
         if attempt is not None and attempt.stage is not Stage.ANSWERED:
             await note_error(deps, tx, attempt.provider, error)
         decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
-        if isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
+        if _ends_canceled(job, attempt):
+            decision = GiveUp()
+        elif isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:
                 await _close(tx, attempt, error)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
         moved = await _apply(deps, tx, _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision))
+    tell(deps, job.id)
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
     logger.info("job.%s", moved.status.value, extra=extra)
 
@@ -108,10 +113,18 @@ def _in_doubt(claim: Claim, attempt: Attempt | None, error: ImageJobsError) -> I
     """What the error says of the purchase: that its outcome is unknown, where it only describes a later send or poll."""
     if attempt is None or attempt.stage is Stage.ANSWERED:
         return error
+    if isinstance(error, CancelRequested) and error.is_stopped:
+        return error
     was_sent_before = claim.attempt is not None or attempt.remote_id is not None
     if not isinstance(error, ProviderError) or (was_sent_before and isinstance(error, _ABOUT_ONE_SEND)):
         return _LOST_WITH_ITS_WORKER
     return error
+
+
+def _ends_canceled(job: Job, attempt: Attempt | None) -> bool:
+    """A job whose cancel was asked for ends canceled, whatever ended its run, unless its picture is paid for."""
+    is_asked = job.cancel_requested_at is not None and JobStatus.CANCELED in TRANSITIONS[job.status]
+    return is_asked and not _is_paid(attempt)
 
 
 async def _apply(deps: Deps, tx: Transaction, ending: _Ending) -> Job:
@@ -183,6 +196,9 @@ def _change(ending: _Ending, purchases: int) -> jobs.Change:
             purchases=purchases,
             event={**event, "retryInSeconds": round(decision.delay_seconds, 3)},
         )
+    if _ends_canceled(job, ending.attempt):
+        told = {"reason": error.reason, "message": error.detail, "billed": billed.value}
+        return jobs.Change(to=JobStatus.CANCELED, fence=fence, billed=billed, purchases=purchases, event=told)
     failure = Failure(
         code=error.code,
         reason=error.reason,
@@ -214,11 +230,11 @@ async def _close_attempt(tx: Transaction, ending: _Ending) -> int:
         return 0
     if isinstance(verdict, OutcomeUnknown) and isinstance(ending.decision, TryLater):
         return 0
-    assert isinstance(verdict, ProviderError)
+    assert isinstance(verdict, ProviderError | CancelRequested)
     return -1 if await _close(tx, attempt, verdict) is Outcome.RELEASED else 0
 
 
-async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError) -> Outcome:
+async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError | CancelRequested) -> Outcome:
     """Close the attempt and its money: unknown stays unknown, a charged error is posted as it was reserved."""
     outcome = _outcome(verdict)
     end = attempts.Close(outcome=outcome, billed=verdict.billed, error_reason=verdict.reason, error_message=verdict.detail)
@@ -230,7 +246,9 @@ async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError) -> O
     return outcome
 
 
-def _outcome(verdict: ProviderError) -> Outcome:
+def _outcome(verdict: ProviderError | CancelRequested) -> Outcome:
+    if isinstance(verdict, CancelRequested):
+        return Outcome.CANCELED
     if isinstance(verdict, _NOTHING_BOUGHT):
         return Outcome.RELEASED
     return Outcome.UNKNOWN if verdict.billed is Billed.UNKNOWN else Outcome.FAILED

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from imagejobs.app.caches import KeyCache, KnownProjects, Refusals
+from imagejobs.app.caches import Depths, KeyCache, KnownProjects, Refusals
 from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom
+from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
@@ -32,6 +33,10 @@ class Policy:
     input_max_bytes: int = 20 * 1024 * 1024
     input_days: int = 7
     ownership_query: str | None = None
+    ping_seconds: float = 15.0
+    stream_seconds: float = 600.0
+    max_queued: int = 0
+    max_queued_per_project: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +61,5 @@ class Deps:
     keys: KeyCache = field(default_factory=KeyCache)
     refusals: Refusals = field(default_factory=Refusals)
     known_projects: KnownProjects = field(default_factory=KnownProjects)
+    depths: Depths = field(default_factory=Depths)
+    waiters: Waiters = field(default_factory=Waiters)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from imagejobs.app.choose import NO_DEFAULT
@@ -17,8 +17,10 @@ from imagejobs.app.circuits import admit, note_success
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
 from imagejobs.app.inputs import with_pictures
+from imagejobs.app.news import tell
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
+from imagejobs.app.stopping import Stop, pause, stop_if_asked
 from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
@@ -26,6 +28,7 @@ from imagejobs.domain.money import Quote
 from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import (
     BudgetExhausted,
+    CancelRequested,
     DatabaseUnavailable,
     InternalError,
     LostClaim,
@@ -51,6 +54,7 @@ class _Purchase:
     call: Call
     room: MemoryRoom
     is_watched: bool
+    stop: Stop = field(default_factory=Stop)
 
 
 async def obtain(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[Attempt, bytes]:
@@ -143,6 +147,7 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
         is_watched, attempt = await _open(deps, claim, new, provider.quote(request))
     except DatabaseUnavailable:
         is_watched, attempt = True, await _reread(deps, claim, new.id)
+    tell(deps, claim.job_id)
     await deps.probe("dispatch.after_intent")
     return is_watched, attempt
 
@@ -192,12 +197,16 @@ async def _resume(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
             "Look at the provider's own usage page; then retry the job, or write it off."
         )
     async with deps.database.transaction() as tx:
-        if await jobs.lock(tx, claim.job_id, claim.fence) is None:
+        job = await jobs.lock(tx, claim.job_id, claim.fence)
+        if job is None:
             raise LostClaim("Another worker owns the job now.")
+        if job.cancel_requested_at is not None and attempt.remote_id is None:
+            raise CancelRequested("The job was canceled before its request could be sent again.", is_stopped=False)
         if claim.job.status is JobStatus.PROCESSING:
             await jobs.move(tx, claim.job_id, jobs.Change(to=JobStatus.GENERATING, fence=claim.fence))
         if attempt.remote_id is None:
             await attempts.send_again(tx, attempt.id)
+    tell(deps, claim.job_id)
     await deps.probe("dispatch.after_intent")
     if attempt.remote_id is None:
         return await _send(deps, purchase)
@@ -230,8 +239,9 @@ async def _wait_for(deps: Deps, purchase: _Purchase, submitted: Submitted) -> An
     waited = deps.clock.monotonic() - purchase.claim.claimed_at
     if waited > max(purchase.claim.seconds_left, purchase.attempt.call_deadline_seconds):
         raise OutcomeUnknown(f"{purchase.provider.name} still works on it past the deadline; it may charge.")
-    await deps.clock.sleep(submitted.poll_after_seconds)
+    await pause(deps, purchase.claim, purchase.stop, submitted.poll_after_seconds)
     await deps.probe("async.between_polls")
+    await stop_if_asked(deps, purchase.claim, purchase.stop, purchase.provider, submitted.remote_id)
     return await _ask(purchase, purchase.provider.poll(submitted.remote_id, purchase.call))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
@@ -36,4 +37,5 @@ async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: b
         if billed:
             await jobs.add_cost(tx, job_id, posted)
         await jobs.note_resolved(tx, job_id, "yes" if billed else "no")
+    tell(deps, job_id)
     return Resolved(posted_micros=posted, reservations=len(numbers))

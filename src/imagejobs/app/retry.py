@@ -6,6 +6,7 @@ from uuid import UUID
 from imagejobs.app.choose import choose
 from imagejobs.app.conclude import message_for
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.app.purchase import generation_request
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import attempts, budgets, jobs, ledger
@@ -26,7 +27,7 @@ class Retried:
 
 
 async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
-    """Queue a failed job again, reserving money where it has to buy anew.
+    """Queue a failed job again, reserving money where it has to buy anew; a canceled one only if its paid picture came late.
 
     Of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed. Raises
     `BudgetExhausted` where a cap has no room; the job then stays failed.
@@ -34,9 +35,9 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
         job = await lock_visible(tx, caller, job_id, Operation.RETRY_JOB)
-        if job.status is not JobStatus.FAILED:
-            raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
         is_paid = await attempts.has_unstored_picture(tx, job_id)
+        if job.status is not JobStatus.FAILED and not (job.status is JobStatus.CANCELED and is_paid):
+            raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
         job = job if is_paid else await _assigned(deps, tx, job)
         estimated = 0 if is_paid else await _reserve(deps, tx, job)
         may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
@@ -45,6 +46,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
         if moved is None:
             raise LostClaim("The job changed under its lock.")
         await deps.engine.enqueue(tx, [message_for(moved)])
+    tell(deps, job_id)
     return Retried(job=moved, estimated_micros=estimated, is_paid_already=is_paid, may_buy_twice=may_buy_twice)
 
 

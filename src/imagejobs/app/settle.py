@@ -5,6 +5,7 @@ import hashlib
 import logging
 
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.db import artifacts, attempts, jobs
 from imagejobs.domain.artifacts import object_key, thumbnail_key
 from imagejobs.domain.jobs import Artifact, Attempt, Claim, JobStatus, Outcome
@@ -47,6 +48,7 @@ async def _begin_upload(deps: Deps, claim: Claim) -> None:
         change = jobs.Change(to=JobStatus.UPLOADING, fence=claim.fence)
         if await jobs.move(tx, claim.job_id, change) is None:
             raise LostClaim("Another worker owns the job now.")
+    tell(deps, claim.job_id)
 
 
 async def _put(deps: Deps, key: str, data: bytes, media_type: str) -> None:
@@ -78,6 +80,7 @@ async def _settle(deps: Deps, claim: Claim, artifact: Artifact) -> None:
         await attempts.close(tx, artifact.attempt_id, end)
         await artifacts.insert(tx, artifact, deps.storage.name)
         await attempts.drop_staged_bytes(tx, artifact.attempt_id)
+    tell(deps, claim.job_id)
     logger.info("job.completed", extra={"job_id": str(claim.job_id), "public_url": url})
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from imagejobs.app.choose import choose, generation_request, require_capable
 from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
+from imagejobs.app.depth import require_room
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent, require_fetchable
 from imagejobs.app.users import admitted
@@ -73,6 +74,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     try:
         request = await composed(deps, request)
         target = target_of(deps, request)
+        await require_room(deps, request.project_id, request.n)
     except RequestError:
         if idempotency_key is not None and (found := await _find(deps, request, idempotency_key, fingerprint)):
             return found  # what was accepted once is not refused by a later configuration

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from imagejobs.app.conclude import fail_overdue, message_for
 from imagejobs.app.deps import Deps
+from imagejobs.app.news import tell
 from imagejobs.db import attempts, inputs, job_reads, jobs
 from imagejobs.errors import DatabaseUnavailable
 
@@ -31,6 +32,8 @@ async def _fail_overdue(deps: Deps) -> None:
             overdue = await jobs.overdue(tx, _RUNNING_GRACE_SECONDS, _PAGE)
             for job in overdue:
                 await fail_overdue(deps, tx, job)
+        for job in overdue:
+            tell(deps, job.id)
         if len(overdue) < _PAGE:
             return
 

@@ -10,6 +10,7 @@ import uvicorn
 import uvloop
 
 from imagejobs import __version__
+from imagejobs.app.waiters import Waiters
 from imagejobs.bootstrap import Role, open_deps
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
@@ -17,6 +18,7 @@ from imagejobs.cli.listening import listen
 from imagejobs.cli.logs import configure_logging
 from imagejobs.cli.sign_in import tokens_of
 from imagejobs.settings import Settings, load_settings
+from imagejobs.web.rates import Rates
 from imagejobs.web.server import create_app, routes_of
 
 app = command_app()
@@ -57,7 +59,7 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins)
+        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=_rates(settings))
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -69,4 +71,20 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
             timeout_graceful_shutdown=10,
         )
         announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
-        await uvicorn.Server(config).serve([listening])
+        await DrainingServer(config, deps.waiters).serve([listening])
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(per_key=settings.requests_per_minute, per_address=settings.address_requests_per_minute)
+
+
+class DrainingServer(uvicorn.Server):
+    """Sends away whoever waits for news before it waits for the open requests to end."""
+
+    def __init__(self, config: uvicorn.Config, waiters: Waiters) -> None:
+        super().__init__(config)
+        self._waiters = waiters
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._waiters.close()
+        await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""`imagejobs jobs`: list, show, watch, retry, resolve."""
+"""`imagejobs jobs`: list, show, watch, retry, cancel, priority, resolve."""
 
 import sys
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ import typer
 from imagejobs.cli.console import command_app, credits_of, instant_of, print_json, print_table, printable
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import wait_and_report
-from imagejobs.client import Client, Job, JobQuery, Retried
+from imagejobs.client import Canceled, Client, Job, JobQuery, Retried
 
-app = command_app(no_args_is_help=True, help="List, show, watch, retry and resolve jobs.")
+app = command_app(no_args_is_help=True, help="List, show, watch, retry, cancel and resolve jobs.")
 
 _PAGE = 100
 _LONGEST_PROMPT = 60
@@ -128,6 +128,53 @@ def retry_job(
             print(retried.job_id)
 
 
+@app.command("cancel")
+def cancel_job(
+    job_id: JobId,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as the API gives it.")] = False,
+) -> None:
+    """Stop a job, and say what it may cost.
+
+    A job that waits is stopped at once and costs nothing. One whose provider is at work is stopped if the provider can; a
+    picture that has to be paid for all the same is finished and kept. Again is harmless, and says how it stands by then. The
+    exit code is 2 if the job has failed.
+
+    ```
+    imagejobs jobs cancel 01a204ca-bc16-790b-bd72-338f7db0f40a
+    ```
+    """
+    with connected(as_json=as_json) as client:
+        receipt = client.cancel(job_id)
+    if as_json:
+        print_json(receipt.raw)
+        return
+    if receipt.public_url is not None:
+        print(receipt.public_url)
+    print(f"{_CANCELED[receipt.outcome]}. {printable(receipt.detail)}{_may_cost(receipt)}", file=sys.stderr)
+
+
+@app.command("priority", context_settings={"ignore_unknown_options": True})
+def set_priority(
+    job_id: JobId,
+    priority: Annotated[int, typer.Argument(help="From -10 to 10; higher goes first.", min=-10, max=10, show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the job as the API gives it.")] = False,
+) -> None:
+    """Move a job that waits within the queue.
+
+    The exit code is 2 once a worker has it.
+
+    ```
+    imagejobs jobs priority 01a204ca-bc16-790b-bd72-338f7db0f40a 10
+    ```
+    """
+    with connected(as_json=as_json) as client:
+        job = client.set_priority(job_id, priority)
+    if as_json:
+        print_json(job.raw)
+        return
+    print(f"{job.id} now has priority {job.raw['priority']}.", file=sys.stderr)
+
+
 @app.command("resolve")
 def resolve_job(
     job_id: JobId,
@@ -151,6 +198,20 @@ def resolve_job(
         print_json(resolved.raw)
         return
     print(f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged.")
+
+
+_CANCELED = {
+    "stopped_before_spend": "Stopped before any spend",
+    "stop_requested": "Stop requested",
+    "too_late": "Too late",
+}
+
+
+def _may_cost(receipt: Canceled) -> str:
+    if receipt.outcome == "stopped_before_spend" or receipt.may_cost is None:
+        return ""
+    verb = "cost" if receipt.outcome == "too_late" else "may cost"
+    return f" It {verb} {credits_of(receipt.may_cost)}."
 
 
 def _retried(retried: Retried) -> str:

@@ -35,7 +35,7 @@ class Progress:
         """One line: seconds since the job was made, its new state, and why."""
         at = event.at.timestamp()
         self._began[job_id] = self._began[job_id] or at
-        word = event.status or event.kind.removeprefix("job.")
+        word = event.kind.removeprefix("job.").replace("_", " ")
         color = _COLORS.get(word, "default")
         label = f"#{self._numbers[job_id]:<3} " if len(self._numbers) > 1 else ""
         why = escape(printable(_why(event)))

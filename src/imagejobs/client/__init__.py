@@ -11,6 +11,7 @@ from imagejobs.client.follow import Patience, Wait
 from imagejobs.client.http import Backoff, Client, JobQuery
 from imagejobs.client.models import (
     FINAL_STATUSES,
+    Canceled,
     Event,
     Failure,
     Job,
@@ -26,6 +27,7 @@ from imagejobs.client.models import (
 __all__ = [
     "FINAL_STATUSES",
     "Backoff",
+    "Canceled",
     "Client",
     "ClientError",
     "Event",

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from imagejobs.client.errors import Interrupted, Refused, Unreachable
-from imagejobs.client.models import Event, Job, JobPage, Quote, Resolved, Retried, Submission, UploadedInput
+from imagejobs.client.models import Canceled, Event, Job, JobPage, Quote, Resolved, Retried, Submission, UploadedInput
 
 _Parsed = TypeVar("_Parsed")
 
@@ -98,6 +98,14 @@ class Client:
         Where the first answer was lost, the repeat finds the job queued and is refused; it was retried once all the same.
         """
         return _parsed(self._job_call("POST", job_id, "/retry"), Retried.parse)
+
+    def cancel(self, job_id: str) -> Canceled:
+        """Stop the job, at once or as soon as its provider can; refused with 409 where it failed. A repeat is safe."""
+        return _parsed(self._job_call("POST", job_id, "/cancel"), Canceled.parse)
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Move a queued job within the queue, -10 to 10; refused with 409 once a worker has it."""
+        return _parsed(self._job_call("PATCH", job_id, "", json={"priority": priority}), Job.parse)
 
     def resolve(self, job_id: str, *, billed: bool) -> Resolved:
         """Say whether an unknown outcome was billed; refused with 409 where nothing is unknown, as on a repeat."""

@@ -197,6 +197,32 @@ class Retried:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Canceled:
+    """What a cancel came to: `stopped_before_spend`, `stop_requested` or `too_late`; `may_cost` is in credits."""
+
+    job_id: str
+    status: str
+    outcome: str
+    may_cost: float | None
+    public_url: str | None
+    detail: str
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        receipt = answer["receipt"]
+        return cls(
+            job_id=answer["jobId"],
+            status=answer["status"],
+            outcome=receipt["outcome"],
+            may_cost=receipt.get("mayCost"),
+            public_url=receipt.get("publicUrl"),
+            detail=receipt.get("detail", ""),
+            raw=answer,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resolved:
     """What of the unknown spend became posted, in credits."""
 

@@ -52,6 +52,28 @@ async def open_deliveries(
     return [(row["id"], row["delivery_no"]) for row in rows]
 
 
+async def cancel_requested(connection: Connection, job_ids: list[UUID]) -> list[UUID]:
+    """Those among the jobs that somebody wants to stop."""
+    rows = await connection.fetch(
+        "SELECT id FROM public.image_generation_jobs WHERE id = ANY($1) AND cancel_requested_at IS NOT NULL", job_ids
+    )
+    return [row["id"] for row in rows]
+
+
+async def count_queued(connection: Connection, project_id: str, most: int, most_in_project: int) -> tuple[int, int]:
+    """The jobs that are queued, in all and in the project, each counted up to so many only; from the index alone."""
+    row = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM (SELECT FROM public.image_generation_jobs WHERE status = 'queued' LIMIT $2) AS one), "
+        "(SELECT count(*) FROM (SELECT FROM public.image_generation_jobs "
+        "WHERE status = 'queued' AND project_id = $1 LIMIT $3) AS other)",
+        project_id,
+        most,
+        most_in_project,
+    )
+    assert row is not None
+    return row[0], row[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filters:
     """What a list may be narrowed by; `project_ids` None means every project."""

@@ -10,6 +10,7 @@ from imagejobs.db.job_reads import job_from
 from imagejobs.domain.events import EventKind
 from imagejobs.domain.jobs import Failure, Job, JobStatus, JobType
 from imagejobs.domain.lifecycle import sources
+from imagejobs.errors import Billed
 from imagejobs.ports import Transaction
 
 
@@ -211,6 +212,7 @@ class Change:
     to: JobStatus
     fence: int | None = None  # None: by a person, who outranks every worker
     failure: Failure | None = None
+    billed: Billed | None = None  # for a canceled job; a failure says it itself
     delay_seconds: float = 0.0
     retries: int = 0
     purchases: int = 0
@@ -276,7 +278,7 @@ async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
         failure.code.value if failure else None,
         failure.reason if failure else None,
         failure.message if failure else None,
-        failure.billed.value if failure else None,
+        failure.billed.value if failure else change.billed,
         failure.retryable if failure else None,
         change.object_key,
         change.public_url,
@@ -284,6 +286,47 @@ async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
         json.dumps({"status": change.to.value, **change.event}),
     )
     return None if row is None else job_from(row)
+
+
+_REQUEST_CANCEL = """
+WITH job AS (
+    UPDATE public.image_generation_jobs
+    SET cancel_requested_at = now(), event_seq = event_seq + 1, updated_at = greatest(updated_at, now())
+    WHERE id = $1 AND cancel_requested_at IS NULL RETURNING *
+)
+INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+SELECT id, project_id, event_seq, 'job.cancel_requested', jsonb_build_object('status', status, 'canceledBy', $2::text)
+FROM job
+"""
+
+
+async def request_cancel(tx: Transaction, job_id: UUID, by: str) -> None:
+    """Ask whoever works on the job to stop, and write the event; a repeat changes nothing."""
+    await tx.execute(_REQUEST_CANCEL, job_id, by)
+
+
+_SET_PRIORITY = """
+WITH job AS (
+    UPDATE public.image_generation_jobs
+    SET priority = $2, delivery_no = delivery_no + 1, event_seq = event_seq + 1, updated_at = greatest(updated_at, now())
+    WHERE id = $1 RETURNING *
+), event AS (
+    INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
+    SELECT id, project_id, event_seq, 'job.priority_changed',
+        jsonb_build_object('status', status, 'priority', priority, 'changedBy', $3::text) FROM job
+)
+SELECT *, greatest(0, extract(epoch FROM coalesce(scheduled_at, now()) - now()))::float8 AS delay_seconds FROM job
+"""
+
+
+async def set_priority(tx: Transaction, job_id: UUID, priority: int, by: str) -> tuple[Job, float]:
+    """Count a new delivery of a locked, queued job under another priority, and write the event.
+
+    Also says how long the job still has to wait for its next try.
+    """
+    row = await tx.fetchrow(_SET_PRIORITY, job_id, priority, by)
+    assert row is not None
+    return job_from(row), row["delay_seconds"]
 
 
 async def redeliver(tx: Transaction, job_id: UUID, delivery_no: int) -> Job | None:

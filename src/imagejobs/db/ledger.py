@@ -1,5 +1,6 @@
 """Reservations and the append-only ledger: one statement a function, in the caller's transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -167,13 +168,14 @@ async def unknown_reservations(tx: Transaction, job_id: UUID) -> list[int]:
     return [row["reservation_no"] for row in rows]
 
 
-async def committed_micros(tx: Transaction, job_id: UUID) -> int:
-    """What the job has cost, or may have cost, so far."""
+async def committed_micros(tx: Transaction, job_id: UUID, states: Sequence[str] = ("posted", "unknown")) -> int:
+    """What the job has cost, or may have cost, so far; with `reserved` also what is held for a purchase."""
     total = await tx.fetchval(
         "SELECT coalesce(sum(coalesce(posted.amount_micros, reservation.amount_micros)), 0) "
         "FROM imagejobs.reservations AS reservation LEFT JOIN imagejobs.ledger_entries AS posted "
         "ON posted.job_id = reservation.job_id AND posted.reservation_no = reservation.reservation_no "
-        "AND posted.kind = 'post' WHERE reservation.job_id = $1 AND reservation.state IN ('posted', 'unknown')",
+        "AND posted.kind = 'post' WHERE reservation.job_id = $1 AND reservation.state = ANY($2)",
         job_id,
+        list(states),
     )
     return int(total)

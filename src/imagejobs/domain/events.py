@@ -19,6 +19,8 @@ class EventKind(StrEnum):
     FAILED = "job.failed"
     CANCELED = "job.canceled"
     RESOLVED = "job.resolved"
+    CANCEL_REQUESTED = "job.cancel_requested"
+    PRIORITY_CHANGED = "job.priority_changed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The transition table: which state may follow which, and by what verb.
 
 `queued` with a future `scheduled_at` is "waiting to retry"; `processing → uploading` is the edge of a job whose bytes are
-already staged; a failed job that a person retries keeps its id.
+already staged; a failed job that a person retries keeps its id, and so does a canceled one whose paid picture came late.
 """
 
 from types import MappingProxyType
@@ -25,7 +25,7 @@ TRANSITIONS = MappingProxyType(
         JobStatus.UPLOADING: frozenset({JobStatus.COMPLETED, JobStatus.QUEUED, JobStatus.FAILED}),
         JobStatus.COMPLETED: frozenset[JobStatus](),
         JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
-        JobStatus.CANCELED: frozenset[JobStatus](),
+        JobStatus.CANCELED: frozenset({JobStatus.QUEUED}),
     }
 )
 

@@ -22,6 +22,7 @@
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · SignInUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
+    ├─ CancelRequested                   somebody canceled the job: buy nothing more, end it
     └─ ConfigurationError                at start only, every problem listed at once
 
 `code` is one of the contract's five words, `reason` the fine, stable one; both are part of the API. Programs decide on type,
@@ -59,6 +60,7 @@ from imagejobs.errors.outside import (
     StorageUnavailable,
 )
 from imagejobs.errors.own import (
+    CancelRequested,
     ConfigurationError,
     DatabaseUnavailable,
     DeadlineExceeded,
@@ -105,6 +107,7 @@ __all__ = [
     "Billed",
     "BodyTooLarge",
     "BudgetExhausted",
+    "CancelRequested",
     "Code",
     "ConfigurationError",
     "ContentRefused",

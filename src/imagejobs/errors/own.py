@@ -50,6 +50,16 @@ class LostClaim(ImageJobsError):
     reason = "lost_claim"
 
 
+class CancelRequested(ImageJobsError):
+    """The job was canceled while it was in a worker's hands; `is_stopped` where its purchase surely costs nothing."""
+
+    reason = "cancel_requested"
+
+    def __init__(self, detail: str, *, is_stopped: bool) -> None:
+        super().__init__(detail)
+        self.is_stopped = is_stopped
+
+
 class ConfigurationError(ImageJobsError):
     """The program cannot start as it is set up; every problem is listed."""
 

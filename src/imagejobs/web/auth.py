@@ -11,7 +11,7 @@ from imagejobs.app.users import caller_of_user
 from imagejobs.domain.access import Caller
 from imagejobs.web.tokens import UserTokens, looks_like_a_token, refuse_unconfigured
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False, description="An API key (`imagejobs keys create`), or the access token of a Supabase user."
 )
 
@@ -23,7 +23,7 @@ def deps_of(request: Request) -> Deps:
 
 
 async def caller_of(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
     """Who asks; `Unauthenticated` where nobody can tell."""
     deps, token = deps_of(request), credentials.credentials if credentials else None

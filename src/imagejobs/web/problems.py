@@ -93,11 +93,6 @@ def install_handlers(app: FastAPI) -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         return problem(_from_http(request, error))
 
-    @app.exception_handler(Exception)
-    async def on_fault(request: Request, error: Exception) -> Response:
-        logger.error("http.internal_error", extra={"path": request.url.path}, exc_info=error)
-        return problem(errors.InternalError("A fault inside imagejobs; its log says more. It is safe to try again."))
-
 
 def _from_http(request: Request, error: HTTPException) -> ImageJobsError:
     match error.status_code:

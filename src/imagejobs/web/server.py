@@ -3,23 +3,28 @@
 from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 
 from imagejobs import __version__
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.web import files
 from imagejobs.web.api import health, inputs, jobs, projects, quotes, styles
+from imagejobs.web.cors import Cors, LastResort
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.problems import install_handlers
+from imagejobs.web.rates import RateLimit, Rates
 from imagejobs.web.tokens import UserTokens
 
 MAX_BODY_BYTES = 262_144
-_EXPOSED = ["Location", "Idempotent-Replayed", "ETag", "Retry-After"]
 
 
 def create_app(
-    deps: Deps | None, *, tokens: UserTokens | None = None, cors_origins: Sequence[str] = (), serves_files: bool = True
+    deps: Deps | None,
+    *,
+    tokens: UserTokens | None = None,
+    cors_origins: Sequence[str] = (),
+    rates: Rates | None = None,
+    serves_files: bool = True,
 ) -> FastAPI:
     """The application over `deps`; with None it only describes itself, for the OpenAPI document.
 
@@ -31,7 +36,7 @@ def create_app(
         summary="Durable image generation jobs",
         docs_url=None,
         redoc_url=None,
-        middleware=_middleware(cors_origins, Policy.input_max_bytes if deps is None else deps.policy.input_max_bytes),
+        middleware=_middleware(cors_origins, rates or Rates(), deps.policy if deps else None),
     )
     app.state.deps = deps
     app.state.tokens = tokens
@@ -53,16 +58,11 @@ def routes_of(app: FastAPI) -> Iterator[str]:
         yield f"{'|'.join(method.upper() for method in operations)} {path}"
 
 
-def _middleware(cors_origins: Sequence[str], input_max_bytes: int) -> list[Middleware]:
-    stack = [Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES, input_path=inputs.PATH, input_max_bytes=input_max_bytes)]
-    if cors_origins:
-        cors = Middleware(
-            CORSMiddleware,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"],
-            expose_headers=_EXPOSED,
-            max_age=600,
-        )
-        stack.insert(0, cors)
-    return stack
+def _middleware(cors_origins: Sequence[str], rates: Rates, policy: Policy | None) -> list[Middleware]:
+    input_max_bytes = policy.input_max_bytes if policy else Policy.input_max_bytes
+    stack = [
+        Middleware(LastResort),
+        Middleware(RateLimit, rates=rates),
+        Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES, input_path=inputs.PATH, input_max_bytes=input_max_bytes),
+    ]
+    return [Middleware(Cors, origins=cors_origins), *stack] if cors_origins else stack

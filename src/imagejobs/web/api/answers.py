@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic.alias_generators import to_camel
 
+from imagejobs.app.cancel import Receipt
 from imagejobs.app.query import JobView
 from imagejobs.app.retry import Retried
 from imagejobs.app.submit import Submission
@@ -117,6 +118,21 @@ class RetryAnswer(JobRef):
     estimated: float | None
 
 
+class ReceiptBody(Wire):
+    """What the cancel came to. `mayCost` is the most that the job has cost or may still be charged, in credits."""
+
+    outcome: Literal["stopped_before_spend", "stop_requested", "too_late"]
+    may_cost: float
+    public_url: str | None
+    detail: str
+
+
+class CancelAnswer(JobRef):
+    """The job as the cancel left it, and a receipt."""
+
+    receipt: ReceiptBody
+
+
 class ResolveAnswer(Wire):
     """What of the unknown spend became posted, in credits."""
 
@@ -156,6 +172,20 @@ def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
         "isPaidAlready": retried.is_paid_already,
         "mayBuyTwice": retried.may_buy_twice,
         "estimated": None if estimated is None else float(to_credits(estimated, micros_per_credit)),
+    }
+
+
+def cancel_json(receipt: Receipt, micros_per_credit: int) -> dict[str, Any]:
+    """The receipt as `CancelAnswer` describes it."""
+    return {
+        "jobId": str(receipt.job.id),
+        "status": receipt.job.status.value,
+        "receipt": {
+            "outcome": receipt.outcome.value,
+            "mayCost": float(to_credits(receipt.may_cost_micros, micros_per_credit)),
+            "publicUrl": receipt.job.public_url if receipt.job.status is JobStatus.COMPLETED else None,
+            "detail": receipt.detail,
+        },
     }
 
 

@@ -8,30 +8,37 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from imagejobs.app.query import get_job, job_events, list_jobs
+from imagejobs.app.cancel import cancel_job
+from imagejobs.app.follow import await_job, begin_following
+from imagejobs.app.query import JobView, job_events, list_jobs
+from imagejobs.app.reprioritize import set_priority
 from imagejobs.app.resolve import resolve_outcome
 from imagejobs.app.retry import retry_job
 from imagejobs.app.submit import submit
+from imagejobs.domain.lifecycle import FINAL
 from imagejobs.domain.money import to_credits
 from imagejobs.errors import MalformedRequest, NotFound
 from imagejobs.web.api import cursors
 from imagejobs.web.api.answers import (
+    CancelAnswer,
     EventList,
     GenerateAnswer,
     JobBody,
     JobList,
     ResolveAnswer,
     RetryAnswer,
-    iso,
+    cancel_json,
     job_json,
     retry_json,
     submission_json,
 )
-from imagejobs.web.api.requests import MAX_KEY, GenerateBody, ListQuery, ResolveBody
+from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody
+from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
 from imagejobs.web.auth import Asker, WiredDeps
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
 
+_LONGEST_WAIT_SECONDS = 60
 _PRIVATE = {"cache-control": "private, no-cache"}
 
 
@@ -71,9 +78,32 @@ def _idempotency_key(request: Request, from_body: str | None) -> str | None:
 
 @router.get("/jobs/{job_id}", response_model=JobBody, summary="Read a job")
 async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker) -> Response:
-    """The job as it stands; with `If-None-Match` a 304 while nothing changed."""
-    view = await get_job(deps, caller, _parsed(job_id))
-    return _fresh(request, job_json(view))
+    """The job as it stands; with `If-None-Match` a 304 while nothing changed.
+
+    With `Prefer: wait=30` the answer waits until the job is finished, or with `If-None-Match` until it changed: so many
+    seconds, 60 at most.
+    """
+    seconds = _preferred_wait(request)
+
+    def is_enough(view: JobView) -> bool:
+        changed = _rendered(job_json(view))[1] not in request.headers.get("if-none-match", "")
+        return changed if "if-none-match" in request.headers else view.job.status in FINAL
+
+    view = await await_job(deps, caller, _parsed(job_id), seconds, is_enough)
+    answer = _fresh(request, job_json(view))
+    if seconds:
+        answer.headers["preference-applied"] = f"wait={seconds}"
+    return answer
+
+
+def _preferred_wait(request: Request) -> int:
+    """The seconds of `Prefer: wait=…` (RFC 7240), 0 without; what cannot be read is no preference."""
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        seconds = value.strip().strip('"')
+        if name.strip().lower() == "wait" and seconds.isascii() and seconds.isdigit():
+            return min(int(seconds[:6]), _LONGEST_WAIT_SECONDS)
+    return 0
 
 
 @router.get("/jobs", response_model=JobList, summary="List jobs")
@@ -88,7 +118,12 @@ async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps
     return _fresh(request, body)
 
 
-@router.get("/jobs/{job_id}/events", response_model=EventList, summary="What happened to a job")
+@router.get(
+    "/jobs/{job_id}/events",
+    response_model=EventList,
+    responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}},
+    summary="What happened to a job",
+)
 async def read_events(
     job_id: str,
     request: Request,
@@ -96,10 +131,16 @@ async def read_events(
     caller: Asker,
     after: Annotated[int, Query(ge=0, le=2**62, description="Only events after this `seq`.")] = 0,
 ) -> Response:
-    """Every change of the job, in order, without a gap."""
+    """Every change of the job, in order, without a gap.
+
+    With `Accept: text/event-stream` as server-sent events while they come, to the job's end: those behind `Last-Event-ID`,
+    or `?last_event_id=`. A stream ends after ten minutes at the latest; come back with the last id.
+    """
+    if wants_stream(request):
+        seen = max(last_seen(request), after)
+        return stream_of(request, deps, await begin_following(deps, caller, _parsed(job_id), seen), seen)
     events = await job_events(deps, caller, _parsed(job_id), after)
-    body = [{"seq": e.seq, "kind": e.kind, "at": iso(e.created_at), "data": dict(e.data)} for e in events]
-    return _fresh(request, {"events": body})
+    return _fresh(request, {"events": [event_json(event) for event in events]})
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, response_model=RetryAnswer, summary="Retry a failed job")
@@ -108,6 +149,19 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     retried = await retry_job(deps, caller, _parsed(job_id))
     headers = {"location": f"/api/images/jobs/{retried.job.id}", "cache-control": "no-store"}
     return JSONResponse(retry_json(retried, deps.policy.micros_per_credit), 202, headers)
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, summary="Cancel a job")
+async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
+    """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
+    receipt = await cancel_job(deps, caller, _parsed(job_id))
+    return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit), headers={"cache-control": "no-store"})
+
+
+@router.patch("/jobs/{job_id}", response_model=JobBody, summary="Change the priority of a queued job")
+async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDeps, caller: Asker) -> Response:
+    """Move the job within the queue: higher goes first. 409 once a worker has it."""
+    return _fresh(request, job_json(await set_priority(deps, caller, _parsed(job_id), body.priority)))
 
 
 @router.post("/jobs/{job_id}/resolve", response_model=ResolveAnswer, summary="Say whether an unknown outcome was billed")
@@ -125,10 +179,15 @@ def _parsed(job_id: str) -> UUID:
         raise NotFound("There is no such job.") from error
 
 
+def _rendered(document: dict[str, Any]) -> tuple[bytes, str]:
+    """The document and its tag."""
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
 def _fresh(request: Request, document: dict[str, Any]) -> Response:
     """The document, or 304 where the caller has it already."""
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    body, etag = _rendered(document)
     headers = {**_PRIVATE, "etag": etag, "x-content-type-options": "nosniff"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -190,6 +190,12 @@ class ResolveBody(Wire):
     billed: bool
 
 
+class ChangeBody(Wire):
+    """What of a waiting job can be changed."""
+
+    priority: Annotated[int, Field(strict=True, ge=-10, le=10)]
+
+
 class ListQuery(Wire):
     """What a list may be narrowed by; `status` may be repeated."""
 

@@ -1,0 +1,68 @@
+"""Cross-origin requests (A15), answered for the configured origins only, on every answer there is."""
+
+import logging
+from collections.abc import Sequence
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imagejobs.errors import InternalError
+from imagejobs.web.problems import problem
+
+logger = logging.getLogger(__name__)
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer")
+EXPOSED_HEADERS = (
+    *("Location", "Idempotent-Replayed", "ETag", "Retry-After", "Preference-Applied", "Allow", "WWW-Authenticate"),
+    *("RateLimit", "RateLimit-Policy"),
+)
+
+
+class Cors(CORSMiddleware):
+    """As Starlette's, and `Vary: Origin` also on answers to requests without an origin, which a cache might hand on."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def varying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if "origin" not in headers.get("vary", "").lower():
+                    headers.add_vary_header("Origin")
+            await send(message)
+
+        await super().__call__(scope, receive, varying)
+
+
+class LastResort:
+    """Turns a fault of ours into a problem document inside of `Cors`; the framework's own answer would stand outside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if has_begun:
+                raise
+            logger.exception("http.internal_error", extra={"path": scope.get("path")})
+            fault = InternalError("A fault inside imagejobs; its log says more. It is safe to try again.")
+            await problem(fault)(scope, receive, send)

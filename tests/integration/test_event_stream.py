@@ -1,0 +1,244 @@
+"""A job's events as a stream over real HTTP: whole, in order, woken from elsewhere, and ended when they have to."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, MutableMapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from imagejobs.app.news import hear, tell
+from imagejobs.app.waiters import Waiters
+from imagejobs.db.pool import Database
+from imagejobs.errors import ProviderOverloaded
+from imagejobs.imaging import Decoder
+from imagejobs.web.api import streams
+from tests.support.providers import Scripted
+from tests.support.serving import Serving, serving, told
+from tests.support.world import SOON, World, open_world
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[Serving]:
+    async with serving(world.deps, world.client.headers) as opened:
+        yield opened
+
+
+async def until_nobody_waits(waiters: Waiters) -> None:
+    async with asyncio.timeout(SOON):
+        while waiters.job_ids:
+            await asyncio.sleep(0.01)
+
+
+async def until_listening(waiters: Waiters, *, expected: bool) -> None:
+    while waiters.is_listening is not expected:
+        await asyncio.sleep(0.01)
+
+
+async def test_a14_a_stream_tells_every_event_to_the_end_and_from_any_on(world: World, api: Serving) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    async with asyncio.timeout(SOON), api.stream(job_id) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
+        async with world.working():
+            found = [event async for event in told(answer)]
+    assert found == await world.events(job_id)
+    assert found[-1]["data"]["status"] == "completed"
+    async with api.stream(job_id) as answer:
+        assert (await answer.aread()).startswith(b"retry: 2000\n\nid: 1\nevent: job.queued\n")
+    async with api.stream(job_id, last_event_id="2") as answer:
+        assert [event async for event in told(answer)] == found[2:]
+    last = str(found[-1]["seq"])
+    async with api.stream(job_id, last_event_id=last) as answer:
+        assert answer.status_code == 204
+    by_query = await api.client.get(
+        f"/api/images/jobs/{job_id}/events?last_event_id={last}", headers={"accept": "text/event-stream"}
+    )
+    assert by_query.status_code == 204
+    await until_nobody_waits(world.deps.waiters)
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "1.5", "9" * 40, "\uff11"])
+async def test_a14_a_last_event_id_that_is_none_is_refused(world: World, word: str) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    path = f"/api/images/jobs/{job_id}/events"
+    answer = await world.client.get(path, params={"last_event_id": word}, headers={"accept": "text/event-stream"})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_request")
+
+
+async def test_a12_nobody_else_may_follow_a_job(world: World, api: Serving) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    async with api.stream(job_id, authorization="") as answer:
+        assert answer.status_code == 401
+    async with api.stream(str(UUID(int=1))) as answer:
+        assert answer.status_code == 404
+
+
+async def test_p8_readers_that_reconnect_at_random_see_every_event_once(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path
+) -> None:
+    provider = Scripted()
+    async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        provider.errors.extend([ProviderOverloaded("busy")] * 3)
+        job_id = (await world.generate()).json()["jobId"]
+        async with serving(world.deps, world.client.headers) as api, asyncio.timeout(SOON):
+            reading = [asyncio.create_task(_read_in_pieces(api, job_id, random.Random(seed))) for seed in range(12)]
+            for priority in range(1, 6):
+                assert (await world.client.patch(f"/api/images/jobs/{job_id}", json={"priority": priority})).is_success
+            async with world.working():
+                await world.finished(job_id)
+            expected = [event["seq"] for event in await world.events(job_id)]
+            assert len(expected) > 15
+            assert await asyncio.gather(*reading) == [expected] * len(reading)
+
+
+async def _read_in_pieces(api: Serving, job_id: str, chance: random.Random) -> list[int]:
+    seen: list[int] = []
+    while True:
+        async with api.stream(job_id, last_event_id=str(seen[-1] if seen else 0)) as answer:
+            if answer.status_code == 204:
+                return seen
+            seen += await _some_of(answer, chance)
+
+
+async def _some_of(answer: httpx2.Response, chance: random.Random) -> list[int]:
+    taken = []
+    async for event in told(answer):
+        taken += [event["seq"]] if event else []
+        if chance.random() < 0.5:
+            break
+    return taken
+
+
+async def test_p8_a_stream_is_woken_by_another_process_also_after_its_session_was_cut(world: World) -> None:
+    """The reader's process shares nothing with the writer but the database; a quarter of a minute passes between looks."""
+    apart = replace(world.deps, waiters=Waiters())
+    hearing = asyncio.create_task(hear(world.dsn, apart.waiters))
+    job_id = (await world.generate()).json()["jobId"]
+    async with serving(apart, world.client.headers) as api, asyncio.timeout(SOON):
+        for turn in range(2):
+            await until_listening(apart.waiters, expected=True)
+            assert await _seconds_until_told(world, api, job_id, turn + 1) < 2
+            await world.scalar(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' "
+                "AND query LIKE '%imagejobs_news%' AND datname = current_database()"
+            )
+            await until_listening(apart.waiters, expected=False)
+    hearing.cancel()
+
+
+async def _seconds_until_told(world: World, api: Serving, job_id: str, priority: int) -> float:
+    """From a write elsewhere until an open stream, told of all before, has its event."""
+    async with api.stream(job_id) as answer:
+        events = told(answer)
+        for _ in range(priority):
+            await anext(events)
+        began = asyncio.get_running_loop().time()
+        await world.client.patch(f"/api/images/jobs/{job_id}", json={"priority": priority})
+        assert (await anext(events))["data"]["priority"] == priority
+        return asyncio.get_running_loop().time() - began
+
+
+async def test_a14_a_silent_stream_is_alive_and_ends_in_time(world: World) -> None:
+    deps = replace(world.deps, policy=replace(world.deps.policy, ping_seconds=0.05, stream_seconds=0.5))
+    job_id = (await world.generate()).json()["jobId"]
+    async with serving(deps, world.client.headers) as api, asyncio.timeout(SOON):
+        async with api.stream(job_id) as answer:
+            found = [event async for event in told(answer)]
+        assert found[0]["kind"] == "job.queued"
+        assert {} in found[1:]
+    await until_nobody_waits(deps.waiters)
+
+
+async def test_x15_a_revoked_key_ends_its_stream(world: World) -> None:
+    deps = replace(world.deps, policy=replace(world.deps.policy, ping_seconds=0.05))
+    job_id = (await world.generate()).json()["jobId"]
+    async with serving(deps, world.client.headers) as api, asyncio.timeout(SOON), api.stream(job_id) as answer:
+        events = told(answer)
+        await anext(events)
+        await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() RETURNING id")
+        deps.keys._callers.clear()
+        assert [event async for event in events if event] == []
+
+
+async def test_a14_a_client_that_goes_away_leaves_nothing_behind(world: World, api: Serving) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    for _ in range(5):
+        async with asyncio.timeout(SOON), api.stream(job_id) as answer:
+            await anext(told(answer))
+            assert world.deps.waiters.job_ids == [UUID(job_id)]
+        await until_nobody_waits(world.deps.waiters)
+
+
+async def test_a14_a_reader_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_STALLED_SECONDS", 0.05)
+
+    async def written() -> AsyncIterator[str]:
+        while True:
+            yield "data: x\n\n"
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(SOON):
+        await streams.EventStream(written())({"type": "http"}, receive, send)
+
+
+async def test_a14_a_draining_server_sends_its_streams_and_waits_away(world: World) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    loop = asyncio.get_running_loop()
+    async with serving(world.deps, world.client.headers) as api, asyncio.timeout(SOON):
+        waiting = asyncio.create_task(api.client.get(f"/api/images/jobs/{job_id}", headers={"prefer": "wait=60"}))
+        async with api.stream(job_id) as answer:
+            events = told(answer)
+            await anext(events)
+            began = loop.time()
+            api.server.should_exit = True
+            assert [event async for event in events] == []
+            assert (await waiting).json()["status"] == "queued"
+            await api.task
+            assert loop.time() - began < 2
+
+
+async def test_prefer_wait_answers_when_the_job_is_finished_or_changed(world: World) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    path = f"/api/images/jobs/{job_id}"
+    tag = (await world.client.get(path)).headers["etag"]
+    unchanged = await world.client.get(path, headers={"prefer": "respond-async, wait=1", "if-none-match": tag})
+    assert (unchanged.status_code, unchanged.headers["preference-applied"]) == (304, "wait=1")
+    changing = asyncio.create_task(world.client.get(path, headers={"prefer": "wait=60", "if-none-match": tag}))
+    finishing = asyncio.create_task(world.client.get(path, headers={"prefer": 'wait="600"'}))
+    async with asyncio.timeout(SOON):
+        while not world.deps.waiters.job_ids:
+            await asyncio.sleep(0.01)
+        async with world.working():
+            changed, finished = await asyncio.gather(changing, finishing)
+    assert changed.status_code == 200
+    assert finished.json()["status"] == "completed"
+    assert finished.headers["preference-applied"] == "wait=60"
+    for strange in ("wait", "wait=", "wait=soon", "wait=-1", ";;=,"):
+        assert "preference-applied" not in (await world.client.get(path, headers={"prefer": strange})).headers
+
+
+async def test_news_of_many_jobs_goes_out_in_few_notifications(world: World) -> None:
+    apart = Waiters()
+    hearing = asyncio.create_task(hear(world.dsn, apart))
+    async with asyncio.timeout(SOON):
+        await until_listening(apart, expected=True)
+        with apart.waiting(UUID(int=999)) as last, apart.waiting(UUID(int=1)) as first:
+            for number in range(1, 1000):
+                tell(world.deps, UUID(int=number))
+            await asyncio.gather(first.wait(), last.wait())
+    hearing.cancel()
