@@ -36,7 +36,7 @@ const TITLES: Record<string, string> = {
   storage_unavailable: 'The picture could not be stored',
   budget_exhausted: 'The budget is used up',
   no_provider_configured: 'No provider is set up',
-  unauthenticated: 'Who is asking?',
+  unauthenticated: 'Please say who you are',
   permission_denied: 'Not allowed',
   unreachable: 'The service cannot be reached',
   wait_timed_out: 'It takes longer than usual',
