@@ -43,8 +43,8 @@ export class Card {
   async #cancel(jobId: string): Promise<void> {
     try {
       const { receipt } = await this.#images.cancelJob(jobId)
-      const cost = receipt.outcome === 'stop_requested' && receipt.mayCost !== null ? ` (${credits(receipt.mayCost)})` : ''
-      this.#note('cancel', `${RECEIPTS[receipt.outcome].replace(/\.$/, '')}${cost}.`)
+      const cost = receipt.outcome === 'stop_requested' && receipt.mayCost ? ` (${credits(receipt.mayCost)})` : ''
+      this.#note('cancel', `${RECEIPTS[receipt.outcome]}${cost}`)
       this.#offer()
     } catch (error) {
       this.#note('cancel', isImageJobError(error) ? error.detail : String(error))
@@ -76,7 +76,7 @@ export class Card {
 
   async #quote(jobId: string): Promise<void> {
     const job = await this.#images.getJob(jobId).catch(() => null)
-    if (job && job.cost.estimated !== null && !this.#facts.has('cost')) this.#note('cost', `About ${credits(job.cost.estimated)}`)
+    if (job && job.cost.estimated !== null && !this.#facts.has('cost')) this.#note('cost', `Estimate: ${credits(job.cost.estimated)}`)
   }
 
   #tell({ status, event }: Progress): void {
@@ -109,8 +109,11 @@ export class Card {
     const kind = error.reason === 'canceled' ? 'canceled' : error.reason === 'wait_timed_out' ? 'waiting' : 'failed'
     this.#say(kind, titleOf(error), error.detail)
     this.#note('billed', BILLED[error.billed])
-    if (error.failureStage) this.#note('stage', `Failed while ${error.failureStage}`)
-    if (error.job?.cost.actual) this.#note('cost', `Cost: ${credits(error.job.cost.actual)}`)
+    if (error.failureStage) {
+      this.#step(error.failureStage === 'persisting' ? 'uploading' : error.failureStage)
+      this.#note('stage', `Failed while ${error.failureStage}`)
+    }
+    if (error.job) this.#note('cost', error.job.cost.actual === null ? 'Cost unknown' : `Cost: ${credits(error.job.cost.actual)}`)
     this.#note('code', `${error.code} · ${error.reason}`)
     const { jobId } = error
     if (kind === 'canceled') this.#offer()

@@ -11,7 +11,8 @@ const key = find<HTMLInputElement>('key')
 
 api.value = sessionStorage.getItem('api') ?? import.meta.env['VITE_API_URL'] ?? 'http://127.0.0.1:3001'
 key.value = sessionStorage.getItem('key') ?? ''
-find<HTMLDetailsElement>('access').open = key.value === '' && !import.meta.env['VITE_SUPABASE_URL']
+const isSignedIn = Object.keys(localStorage).some((name) => /^sb-.+-auth-token$/.test(name))
+find<HTMLDetailsElement>('access').open = key.value === '' && !isSignedIn
 for (const [name, field] of Object.entries({ api, key })) {
   field.addEventListener('change', () => sessionStorage.setItem(name, field.value.trim()))
 }
@@ -31,7 +32,11 @@ form.addEventListener('submit', (event) => {
   event.preventDefault()
   const [width, height] = find<HTMLSelectElement>('ratio').value.split('x').map(Number)
   const given = key.value.trim()
-  const images = createImageService({ apiUrl: api.value.trim(), getToken: given ? () => given : undefined })
+  const address = api.value.trim()
+  const images = createImageService({
+    apiUrl: address === import.meta.env['VITE_API_URL'] ? undefined : address, // the client knows the variables by itself
+    getToken: given ? () => given : undefined,
+  })
   const request = { projectId: 'example', prompt: prompt.value.trim(), width: width ?? 512, height: height ?? 512 }
   const card = new Card(images, request, find<HTMLTemplateElement>('card'))
   find('empty').hidden = true

@@ -64,9 +64,9 @@ export function titleOf(error: AnyImageJobError): string {
 export const BILLED: Record<Billed, string> = { yes: 'Billed', no: 'Not billed', unknown: 'Perhaps billed' }
 
 export const RECEIPTS = {
-  stopped_before_spend: 'Stopped before anything was spent.',
-  stop_requested: 'Asked to stop. It may still be charged',
-  too_late: 'Too late to stop: the picture is already there.',
+  stopped_before_spend: 'Stopped before anything was spent',
+  stop_requested: 'Asked to stop; it may still be charged',
+  too_late: 'Too late to stop: the picture is already there',
 } as const
 
 /** Fault words of the provider `sketch`, and what they rehearse. */

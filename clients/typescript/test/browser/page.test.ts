@@ -96,8 +96,6 @@ test('a15: a page of an allowed origin reads what it needs, preflight included',
 
 test('a15: a page of another origin is kept out, and says so', async (t) => {
   const page = await opened(t, {}, 1)
-  await page.getByLabel('API key').fill(apiKey)
-  await page.evaluate(() => (window.setTimeout = ((run: () => void) => queueMicrotask(run)) as typeof window.setTimeout)).catch(() => null)
   const problem = await page.evaluate((api) => fetch(`${api}/healthz`).then(() => 'read', () => 'kept out'), apiUrl)
   assert.equal(problem, 'kept out')
 })
@@ -158,39 +156,49 @@ test('e2: a wrong key and a description that is refused at once are said on the 
   assert.equal(await page.evaluate(() => localStorage.length), 0)
 })
 
+test('e3: a page with a Supabase session needs no key', async (t) => {
+  const page = await opened(t)
+  const session = JSON.stringify({ access_token: apiKey, refresh_token: 'r', expires_at: 4_000_000_000 })
+  await page.evaluate((text) => localStorage.setItem('sb-abcdefgh-auth-token', text), session)
+  await page.reload()
+  await ask(page, 'a signed-in fox')
+  await card(page, 'a signed-in fox').getByText('Here it is').waitFor()
+})
+
 test('a14: a job is canceled from the page, with a receipt', async (t) => {
   if (!(await has('/api/images/jobs/{job_id}/cancel'))) return
   const page = await opened(t)
   await page.getByLabel('API key').fill(apiKey)
-  await ask(page, 'a fox [slow 30s]')
-  const one = card(page, 'a fox [slow 30s]')
+  await ask(page, 'a fox for the page [429 60s]')
+  const one = card(page, 'a fox for the page [429 60s]')
+  await one.getByText('Waiting for the next try').waitFor()
   await one.getByRole('button', { name: /^Cancel/ }).click()
-  await one.getByText(/Stopped before anything was spent|Asked to stop/).waitFor()
+  await one.getByText('Stopped before anything was spent').waitFor()
   await one.getByText('Canceled', { exact: true }).waitFor()
 })
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  for (const width of [390, 1280]) {
-    test(`the page is accessible and nothing overflows, ${colorScheme}, ${width} wide`, async (t) => {
-      const page = await opened(t, { viewport: { width, height: 844 }, colorScheme, reducedMotion: 'reduce' })
-      await shot(page, `empty-${colorScheme}-${width}`)
-      await page.getByLabel('API key').fill(apiKey)
-      await page.getByText('Rehearse a bad day').click()
-      const prompts = ['a lighthouse at dusk, calm sea', 'mountains in the morning', 'a fox [refuse]', `a fox [storage]`, 'a quiet harbor [slow 60s]', 'stones [429 60s]']
-      for (const prompt of prompts) await ask(page, prompt)
-      await card(page, 'a fox [storage]').getByText('The picture could not be stored').waitFor()
-      await card(page, 'mountains in the morning').getByRole('img').waitFor()
-      await card(page, 'stones [429 60s]').getByText(/Next try|In the queue/).waitFor()
-      await shot(page, `full-${colorScheme}-${width}`)
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth))
-      await page.addScriptTag({ path: axe })
-      const found = await page.evaluate(async () => {
-        const { violations } = await (window as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run()
-        return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)
-      })
-      assert.deepEqual(found, [])
+const LOOKS = [['light', 390], ['dark', 1280], ...(SHOTS ? ([['light', 1280], ['dark', 390]] as const) : [])] as const
+for (const [colorScheme, width] of LOOKS) {
+  test(`the page is accessible and nothing overflows, ${colorScheme}, ${width} wide`, async (t) => {
+    const page = await opened(t, { viewport: { width, height: 844 }, colorScheme, reducedMotion: 'reduce' })
+    await shot(page, `empty-${colorScheme}-${width}`)
+    await page.getByLabel('API key').fill(apiKey)
+    await page.getByText('Rehearse a bad day').click()
+    const throttled = `stones, ${colorScheme} ${width} [429 60s]`
+    const prompts = ['a lighthouse at dusk, calm sea', 'mountains in the morning', 'a fox [refuse]', 'a fox [corrupt]', 'a quiet harbor [slow 5s]']
+    for (const prompt of [...prompts, throttled]) await ask(page, prompt)
+    await card(page, 'a fox [corrupt]').getByText('The picture arrived damaged').waitFor()
+    await card(page, 'mountains in the morning').getByRole('img').waitFor()
+    await card(page, throttled).getByText(/Next try|In the queue/).waitFor()
+    await shot(page, `full-${colorScheme}-${width}`)
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth))
+    await page.addScriptTag({ path: axe })
+    const found = await page.evaluate(async () => {
+      const { violations } = await (window as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run()
+      return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)
     })
-  }
+    assert.deepEqual(found, [])
+  })
 }
 
 test('the page works by keyboard, and announces a state once', async (t) => {
