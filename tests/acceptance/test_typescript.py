@@ -35,7 +35,7 @@ console.log(status.textContent)
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(shutil.which("npm") is None, reason="Node and npm are not installed"),
 ]
 
@@ -43,7 +43,7 @@ pytestmark = [
 def run(*words: str, **settings: str) -> str:
     """What a command in the client's folder says; it must succeed."""
     done = subprocess.run(
-        words, cwd=CLIENT, env=os.environ | settings, capture_output=True, text=True, timeout=200, check=False
+        words, cwd=CLIENT, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
