@@ -78,7 +78,10 @@ async def theirs(world: World) -> Ids:
     made = await world.generate(projectId=THEIRS)
     async with world.deps.database.transaction() as tx:
         await tx.execute("INSERT INTO imagejobs.members VALUES ($1, 'their-member', 'admin')", THEIRS)
-    return Ids(THEIRS, made.json()["jobId"], "their-member")
+    style = await world.client.put(f"/api/projects/{THEIRS}/styles/noir", json={"name": "Noir"})
+    uploaded = await world.client.post(f"/api/images/inputs?projectId={THEIRS}", content=PICTURE)
+    assert (style.status_code, uploaded.status_code) == (201, 201)
+    return Ids(THEIRS, made.json()["jobId"], "their-member", {"style_id": "noir", "input_id": uploaded.json()["inputId"]})
 
 
 def nobodys(existing: Ids) -> Ids:

@@ -14,7 +14,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import attempts, jobs, ledger
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import Attempt, Job, JobStatus, Outcome, Stage
 from imagejobs.errors import Billed, InvalidTransition, LostClaim
 from imagejobs.ports import Transaction
@@ -46,7 +46,7 @@ async def cancel_job(deps: Deps, caller: Caller, job_id: UUID) -> Receipt:
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
-        job = await lock_visible(tx, caller, job_id)
+        job = await lock_visible(tx, caller, job_id, Operation.CANCEL_JOB)
         if job.status is JobStatus.FAILED:
             raise InvalidTransition("The job has failed already: there is nothing to stop.")
         attempt = await attempts.open_attempt_of(tx, job_id)

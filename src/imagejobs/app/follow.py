@@ -8,7 +8,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.query import JobView, get_job
 from imagejobs.app.waiters import wait_for
 from imagejobs.db import events, job_reads
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Job
 from imagejobs.domain.lifecycle import FINAL
@@ -82,7 +82,7 @@ async def follow_job(
 
 async def _read(deps: Deps, caller: Caller, job: Job, seen: int) -> list[Event]:
     caller.require(Scope.READ)
-    caller.require_project(job.project_id)
+    caller.require_project(job.project_id, Operation.READ_JOB)
     async with deps.database.connection() as connection:
         return await events.of_job(connection, job.id, seen)
 
