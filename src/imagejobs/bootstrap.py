@@ -24,12 +24,15 @@ from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
 from imagejobs.errors import ConfigurationError, DatabaseUnavailable
 from imagejobs.imaging import Decoder
-from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
+from imagejobs.net.http import Outbound
+from imagejobs.ports import Bucket, Clock, Probe, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
 from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
+from imagejobs.storage.objectstore import CLOUD_VARIABLES, Address, ObjectStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
+from imagejobs.storage.supabase import Project, SupabaseBucket, SupabaseStorage
 
 _GROUP = "imagejobs.providers"
 
@@ -155,9 +158,45 @@ def load_providers(settings: Settings) -> dict[str, Provider]:
 
 
 def make_storage(settings: Settings) -> Storage:
-    """The storage that the settings choose."""
-    files = FilesystemStorage(settings.data_dir / "files", settings.served_url)
-    return RehearsalStorage(files)
+    """The storage that the settings choose: Supabase where both its values are set, else the object store, else the disk."""
+    if (project := supabase_project(settings)) is not None:
+        return RehearsalStorage(SupabaseStorage(project, Outbound()))
+    if settings.storage_url is not None:
+        address = Address(
+            url=settings.storage_url,
+            public_base=settings.storage_public_url,
+            options={name: value for name, value in settings.cloud_settings.items() if name in CLOUD_VARIABLES},
+            uses_machine_role=settings.storage_uses_machine_role,
+        )
+        return RehearsalStorage(ObjectStorage(address))
+    return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
+
+
+def make_bucket(settings: Settings) -> Bucket | None:
+    """The bucket that `storage setup` can make; None where the storage in use has none of ours."""
+    project = supabase_project(settings)
+    return None if project is None else SupabaseBucket(project, Outbound())
+
+
+def supabase_project(settings: Settings) -> Project | None:
+    """The Supabase project, where both its address and its service key are set."""
+    if settings.supabase_url is None or settings.supabase_service_role_key is None:
+        return None
+    return Project(
+        url=settings.supabase_url,
+        key=settings.supabase_service_role_key,
+        bucket=settings.supabase_bucket,
+        anon_key=settings.supabase_anon_key,
+    )
+
+
+def storage_place(settings: Settings) -> str:
+    """Where pictures go and which setting says so, in one line for the start (D1)."""
+    if (project := supabase_project(settings)) is not None:
+        return f"Supabase, bucket {project.bucket} at {project.url}, from SUPABASE_URL"
+    if settings.storage_url is not None:
+        return f"{settings.storage_url}, from IMAGEJOBS_STORAGE_URL"
+    return f"{settings.data_dir / 'files'}, because neither Supabase nor IMAGEJOBS_STORAGE_URL is set"
 
 
 def require_database_url(settings: Settings) -> str:

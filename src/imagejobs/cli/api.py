@@ -10,7 +10,7 @@ import uvicorn
 import uvloop
 
 from imagejobs import __version__
-from imagejobs.bootstrap import Role, open_deps
+from imagejobs.bootstrap import Role, open_deps, storage_place
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
@@ -55,7 +55,7 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, cors_origins=settings.cors_origins)
+        app = create_app(deps, cors_origins=settings.cors_origins, serves_files=deps.storage.name == "filesystem")
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -66,5 +66,6 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
             server_header=False,
             timeout_graceful_shutdown=10,
         )
-        announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
+        first = [f"imagejobs {__version__} API on {settings.served_url}", f"pictures: {storage_place(settings)}"]
+        announce("\n".join([*first, *routes_of(app)]))
         await uvicorn.Server(config).serve([listening])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from imagejobs.errors import ImageJobsError, ProviderThrottled, Retry
+from imagejobs.errors import ImageJobsError, ProviderThrottled, Retry, StorageThrottled
 
 MIN_SNOOZE_SECONDS = 1.0
 MAX_SNOOZE_SECONDS = 15 * 60.0
@@ -63,7 +63,7 @@ def decide(error: ImageJobsError, state: RetryState, schedule: RetrySchedule, ch
                 return GiveUp()
             delay, counts = schedule.ceiling(state.retries_used) * chance, True
         case Retry.SNOOZE:
-            stated = error.retry_after_seconds if isinstance(error, ProviderThrottled) else None
+            stated = error.retry_after_seconds if isinstance(error, ProviderThrottled | StorageThrottled) else None
             delay, counts = _snooze(stated, state, schedule, chance), False
         case _:
             assert_never(error.retry)

@@ -15,7 +15,7 @@
     │  ├─ ProviderKeyRejected · ProviderCreditExhausted
     │  ├─ OutcomeUnknown                 sent, no answer: never paid again in silence
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
-    ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
+    ├─ StorageError                      StorageUnavailable · StorageThrottled · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
@@ -49,6 +49,7 @@ from imagejobs.errors.outside import (
     StorageError,
     StorageKeyRejected,
     StorageRejected,
+    StorageThrottled,
     StorageUnavailable,
 )
 from imagejobs.errors.own import (
@@ -127,6 +128,7 @@ __all__ = [
     "StorageError",
     "StorageKeyRejected",
     "StorageRejected",
+    "StorageThrottled",
     "StorageUnavailable",
     "TooManyRequests",
     "Unauthenticated",
