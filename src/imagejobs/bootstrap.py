@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import StrEnum
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
-from imagejobs.errors import ConfigurationError, DatabaseUnavailable
+from imagejobs.errors import ConfigurationError, DatabaseUnavailable, StorageError
 from imagejobs.imaging import Decoder
 from imagejobs.net.http import Outbound
 from imagejobs.ports import Bucket, Clock, Probe, Provider, ProviderFactory, Storage
@@ -75,6 +75,8 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
             stack.push_async_callback(provider.close)
         storage = make_storage(settings)
         stack.push_async_callback(storage.close)
+        if role is Role.WORKER:
+            await _sweep_files(settings)
         decoder = Decoder(max_pixels=settings.max_picture_pixels)
         if role is Role.WORKER:
             await decoder.start()
@@ -172,10 +174,16 @@ def make_storage(settings: Settings) -> Storage:
     return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
 
 
-def make_bucket(settings: Settings) -> Bucket | None:
+async def _sweep_files(settings: Settings) -> None:
+    """Remove what writers that died left on this disk; a disk that does not let us is the jobs' business."""
+    with suppress(StorageError):
+        await FilesystemStorage(settings.data_dir / "files", settings.served_url).sweep_temporary()
+
+
+def make_bucket_of(settings: Settings, outbound: Outbound) -> Bucket | None:
     """The bucket that `storage setup` can make; None where the storage in use has none of ours."""
     project = supabase_project(settings)
-    return None if project is None else SupabaseBucket(project, Outbound())
+    return None if project is None else SupabaseBucket(project, outbound)
 
 
 def supabase_project(settings: Settings) -> Project | None:

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import Request, urlopen
-from uuid import uuid4
 
 from imagejobs.net.http import Outbound
 from imagejobs.ports import Storage
@@ -12,6 +10,7 @@ from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.objectstore import Address, ObjectStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 from imagejobs.storage.supabase import Project, SupabaseStorage
+from tests.support.s3_server import make_bucket
 from tests.support.supabase_server import SECRET_KEY, SERVICE_JWT, Bucket, SupabaseDouble
 
 PUBLIC_BASE = "https://pictures.example/base"
@@ -44,9 +43,7 @@ def supabase_legacy(places: Places) -> Storage:
 
 
 def s3(places: Places) -> ObjectStorage:
-    bucket = f"b-{uuid4().hex}"
-    urlopen(Request(f"{places.moto_url}/{bucket}", method="PUT")).close()  # noqa: S310 - loopback
-    return ObjectStorage(s3_address(places.moto_url, bucket))
+    return ObjectStorage(s3_address(places.moto_url, make_bucket(places.moto_url, public=True)))
 
 
 def s3_address(endpoint: str, bucket: str, **more: str) -> Address:

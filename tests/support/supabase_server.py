@@ -366,6 +366,7 @@ def supabase_double() -> Iterator[SupabaseDouble]:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(reply.body)
+                self.close_connection = int(reply.headers.get("content-length", len(reply.body))) != len(reply.body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer  # noqa: N815 - http.server's names
 

@@ -27,6 +27,9 @@ class _Commands(LazyGroup):
         "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
         "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
         "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
+        "storage": Entry(
+            module="imagejobs.cli.storage", panel=_MANAGE, summary="Make the bucket of the pictures, and try it."
+        ),
         "verify": Entry(module="imagejobs.cli.verify", panel=_MANAGE, summary="Check every promise that rows can show."),
         "fake-provider": Entry(
             module="imagejobs.cli.fake_provider", panel=_MANAGE, summary="Run a provider for tests, with its own bill."

@@ -5,6 +5,7 @@ The server answers 400 to nearly everything it refuses; the true status stands i
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ _SECONDS = 60.0
 _MOST_BYTES = 256 * 1024 * 1024
 _SLOWER_SECONDS = 10.0
 _BAD_KEY_CODES = {"AccessDenied", "InvalidJWT", "SignatureDoesNotMatch", "InvalidAccessKeyId", "Unauthorized"}
+_STATUS = re.compile(r"[45][0-9]{2}")
 _LATER = (408, 423, 425)
 
 
@@ -169,7 +171,7 @@ def complaint_in(answer: OutboundAnswer) -> Complaint:
     stated = str(document.get("statusCode", ""))
     text = document.get("message") or document.get("error") or document.get("msg") or ""
     return Complaint(
-        status=int(stated) if stated.isdecimal() and len(stated) == 3 else answer.status,
+        status=int(stated) if _STATUS.fullmatch(stated) else answer.status,
         code=str(document.get("code") or document.get("error") or ""),
         text=str(text),
     )
