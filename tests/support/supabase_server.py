@@ -157,6 +157,11 @@ class SupabaseDouble:
     def count(self, method: str, part: str = "") -> int:
         return sum(1 for request in self.asked if request.method == method and part in request.path)
 
+    def blocks(self, *, times: int) -> None:
+        """Let the edge answer the next uploads with its web page."""
+        pages = [Reply(status=403, headers={"content-type": "text/html"}, body=EDGE_PAGE)] * times
+        self.fault = lambda request: pages.pop() if request.method == "POST" and pages else None
+
     def _routed(self, request: Request) -> Reply:  # noqa: PLR0911 - a table of routes
         if request.path.startswith("/object/public/"):
             return self._read(request, "public", "/object/public/")
