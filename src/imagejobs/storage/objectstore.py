@@ -1,5 +1,6 @@
 """Pictures in S3, Google Cloud Storage, Azure Blob Storage, or anything that speaks like one of them."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ _STATUS = re.compile(r"status code: ([1-5][0-9]{2})")
 _SAID = re.compile(r"<Message>([^<]*)</Message>")
 _SECONDS = timedelta(seconds=60)
 _SLOWER_SECONDS = 10.0
+_LETTING_GO_SECONDS = 0.1
 _AWAY = (408, 425)
 
 
@@ -131,7 +133,8 @@ class ObjectStorage:
         return Health(ok=True, detail=f"{self._public_base}: an object was written and removed")
 
     async def close(self) -> None:
-        """Connections end with the process."""
+        """Let the library's threads drop what they hold: one that does so while the interpreter ends aborts the process."""
+        await asyncio.sleep(_LETTING_GO_SECONDS)
 
     async def _is_ours(self, path: str, data: bytes) -> bool:
         try:
