@@ -129,6 +129,7 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         job_deadline_seconds=settings.job_deadline_seconds,
         batch_deadline_seconds=settings.batch_deadline_seconds,
         staged_bytes_days=settings.staged_bytes_days,
+        staged_bytes_limit=settings.staged_bytes_limit,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
         idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,

@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     staged_bytes_days: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
     )
+    staged_bytes_limit: int = _setting(
+        "IMAGEJOBS_STAGED_BYTES_LIMIT",
+        "Bytes of pictures waiting for a storage that is away, above which no more are bought; jobs wait.",
+        10_000_000_000,
+        ge=1_000_000,
+    )
     max_picture_pixels: int = _setting(
         "IMAGEJOBS_MAX_PICTURE_PIXELS", "The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000
     )

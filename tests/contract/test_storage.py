@@ -69,7 +69,7 @@ async def test_a_repeated_put_changes_nothing(storage: Storage) -> None:
     assert await storage.get(KEY) == StoredObject(data=b"picture", media_type="image/png")
 
 
-async def test_the_last_put_of_other_bytes_wins_whole(storage: Storage) -> None:
+async def test_s6_the_last_put_of_other_bytes_wins_whole(storage: Storage) -> None:
     await storage.put(KEY, b"a long first picture", "image/png")
     await storage.put(KEY, b"short", "image/png")
     assert await storage.get(KEY) == StoredObject(data=b"short", media_type="image/png")
@@ -102,7 +102,7 @@ async def test_addresses_carry_the_key_and_stay_the_same(storage: Storage) -> No
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=hostile_key)
-async def test_hostile_keys_are_refused(storage: Storage, tmp_path: Path, key: str) -> None:
+async def test_s11_hostile_keys_are_refused(storage: Storage, tmp_path: Path, key: str) -> None:
     before = everything_below(tmp_path)
     with pytest.raises(StorageRejected):
         await storage.put(key, b"picture", "image/png")

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from imagejobs.app.storage_setup import policies_sql
+from imagejobs.app.sweep import sweep
 from imagejobs.app.verify import verify_all
 from imagejobs.bootstrap import Role, make_storage, open_deps
 from imagejobs.ports import Storage
@@ -236,3 +237,24 @@ async def test_a_worker_removes_at_its_start_what_dead_writers_left(dsn: str, tm
     settings = Settings(DATABASE_URL=dsn, IMAGEJOBS_DATA_DIR=tmp_path)  # type: ignore[call-arg]
     async with open_deps(settings, Role.WORKER):
         assert {path.name for path in files.iterdir()} == {"a.png", ".tmp-young"}
+
+
+async def test_s14_while_the_staging_is_full_jobs_wait_and_nothing_is_bought(world: World) -> None:
+    policy = replace(world.deps.policy, staged_bytes_limit=1)
+    away = make_storage(supabase_settings("http://127.0.0.1:9", SECRET_KEY))
+    small = replace(world, deps=replace(world.deps, policy=policy))
+    first = (await small.generate()).json()["jobId"]
+    await with_storage(small, away).work_off(first)
+    await away.close()
+    assert (await small.read(first))["error"]["failureStage"] == "uploading"
+    await sweep(small.deps)
+    second = (await small.generate()).json()["jobId"]
+    await small.run(await small.job(second))
+    waiting = await small.job(second)
+    assert (waiting.status.value, waiting.retries_used) == ("queued", 0)
+    assert await small.scalar("SELECT count(*) FROM imagejobs.attempts") == 1
+    await small.client.post(f"/api/images/jobs/{first}/retry")
+    await small.work_off(first)
+    await sweep(small.deps)
+    await small.run(await small.job(second))
+    assert [(await small.read(job))["status"] for job in (first, second)] == ["completed", "completed"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import KeyCache, KnownProjects
-from imagejobs.app.room import BODIES_AT_ONCE
+from imagejobs.app.room import BODIES_AT_ONCE, StagingRoom
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
@@ -25,6 +25,7 @@ class Policy:
     job_deadline_seconds: float = 900.0
     batch_deadline_seconds: float = 86_400.0
     staged_bytes_days: int = 30
+    staged_bytes_limit: int = 10_000_000_000
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
@@ -45,5 +46,6 @@ class Deps:
     policy: Policy
     worker_id: UUID
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
+    staging_room: StagingRoom = field(default_factory=StagingRoom)
     keys: KeyCache = field(default_factory=KeyCache)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

@@ -2,7 +2,24 @@
 
 import asyncio
 
+from imagejobs.errors import Billed, StorageThrottled
+
 BODIES_AT_ONCE = 32
+
+
+class StagingRoom:
+    """Whether the staging of paid pictures has room for more; each sweep weighs it."""
+
+    is_full = False
+
+    def require(self) -> None:
+        """Raise `StorageThrottled` while it is full, so that nothing is bought that cannot be kept."""
+        if self.is_full:
+            error = StorageThrottled(
+                "Too many paid pictures wait for the storage; nothing more is bought until it is back.", 15
+            )
+            error.billed = Billed.NO
+            raise error
 
 
 class MemoryRoom:
