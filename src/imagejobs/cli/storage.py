@@ -83,7 +83,8 @@ async def _report(steps: Steps, settings: Settings, *, as_json: bool) -> bool:
 
 
 def _line(step: Step) -> str:
-    advice = "".join(f"\n{'':<17}→ {printable(line)}" for line in step.advice.splitlines())
+    first, *statements = step.advice.splitlines() or [""]
+    advice = "\n".join([f"\n{'':<17}→ {printable(first)}" if first else "", *map(printable, statements)])
     return f"{step.verdict.value:<5} {step.subject:<10} {printable(step.detail)}{advice}"
 
 
