@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import StrEnum
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -25,15 +25,18 @@ from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
-from imagejobs.errors import ConfigurationError, DatabaseUnavailable
+from imagejobs.errors import ConfigurationError, DatabaseUnavailable, StorageError
 from imagejobs.imaging import Decoder
 from imagejobs.net.guard import Guard
-from imagejobs.ports import Clock, Probe, Provider, ProviderFactory, Storage
+from imagejobs.net.http import Outbound
+from imagejobs.ports import Bucket, Clock, Probe, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
 from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
+from imagejobs.storage.objectstore import CLOUD_VARIABLES, Address, ObjectStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
+from imagejobs.storage.supabase import Project, SupabaseBucket, SupabaseStorage
 
 _GROUP = "imagejobs.providers"
 
@@ -78,6 +81,8 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
             stack.push_async_callback(provider.close)
         storage = make_storage(settings)
         stack.push_async_callback(storage.close)
+        if role is Role.WORKER:
+            await _sweep_files(settings)
         decoder = Decoder(max_pixels=settings.max_picture_pixels)
         if role is Role.WORKER:
             await decoder.start()
@@ -153,6 +158,7 @@ def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_cr
         staged_bytes_days=settings.staged_bytes_days,
         max_queued=settings.max_queued,
         max_queued_per_project=settings.max_queued_per_project,
+        staged_bytes_limit=settings.staged_bytes_limit,
         micros_per_credit=micros_per_credit,
         sweep_seconds=settings.sweep_seconds,
         input_max_bytes=settings.input_max_bytes,
@@ -188,9 +194,51 @@ def load_providers(settings: Settings) -> dict[str, Provider]:
 
 
 def make_storage(settings: Settings) -> Storage:
-    """The storage that the settings choose."""
-    files = FilesystemStorage(settings.data_dir / "files", settings.served_url)
-    return RehearsalStorage(files)
+    """The storage that the settings choose: Supabase where both its values are set, else the object store, else the disk."""
+    if (project := supabase_project(settings)) is not None:
+        return RehearsalStorage(SupabaseStorage(project, Outbound()))
+    if settings.storage_url is not None:
+        address = Address(
+            url=settings.storage_url,
+            public_base=settings.storage_public_url,
+            options={name: value for name, value in settings.cloud_settings.items() if name in CLOUD_VARIABLES},
+            uses_machine_role=settings.storage_uses_machine_role,
+        )
+        return RehearsalStorage(ObjectStorage(address))
+    return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
+
+
+async def _sweep_files(settings: Settings) -> None:
+    """Remove what writers that died left on this disk; a disk that does not let us is the jobs' business."""
+    with suppress(StorageError):
+        await FilesystemStorage(settings.data_dir / "files", settings.served_url).sweep_temporary()
+
+
+def make_bucket_of(settings: Settings, outbound: Outbound) -> Bucket | None:
+    """The bucket that `storage setup` can make; None where the storage in use has none of ours."""
+    project = supabase_project(settings)
+    return None if project is None else SupabaseBucket(project, outbound)
+
+
+def supabase_project(settings: Settings) -> Project | None:
+    """The Supabase project, where both its address and its service key are set."""
+    if settings.supabase_url is None or settings.supabase_service_role_key is None:
+        return None
+    return Project(
+        url=settings.supabase_url,
+        key=settings.supabase_service_role_key,
+        bucket=settings.supabase_bucket,
+        anon_key=settings.supabase_anon_key,
+    )
+
+
+def storage_place(settings: Settings) -> str:
+    """Where pictures go and which setting says so, in one line for the start (D1)."""
+    if (project := supabase_project(settings)) is not None:
+        return f"Supabase, bucket {project.bucket} at {project.url}, from SUPABASE_URL"
+    if settings.storage_url is not None:
+        return f"{settings.storage_url}, from IMAGEJOBS_STORAGE_URL"
+    return f"{settings.data_dir / 'files'}, because neither Supabase nor IMAGEJOBS_STORAGE_URL is set"
 
 
 def require_database_url(settings: Settings) -> str:

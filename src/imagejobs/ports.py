@@ -197,6 +197,30 @@ class Storage(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One rule of the bucket, tried: whether it holds, and what was said where it does not."""
+
+    rule: str
+    holds: bool
+    detail: str = ""
+
+
+class Bucket(Protocol):
+    """What `storage setup` needs of a storage whose bucket it can make. Raises the leaves of `errors.StorageError`."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def ensure(self) -> str:
+        """Make the public bucket unless it is there; says what was done."""
+        ...
+
+    async def trials(self) -> Sequence[Trial]:
+        """Try who may read and write, on objects that are removed again."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """The engine's token for one job: deliver it to a worker of `lane`, not before `delay_seconds`.
 

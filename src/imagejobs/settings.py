@@ -14,6 +14,7 @@ from imagejobs.errors import ConfigurationError
 from imagejobs.ports import ProviderConfig
 
 _PROVIDER_SETTING = re.compile(r"IMAGEJOBS_([A-Z0-9]+)_([A-Z0-9_]+)")
+_CLOUD_SETTING = re.compile(r"(AWS|GOOGLE|AZURE)_")
 PROVIDER_PATTERNS = {
     "IMAGEJOBS_<PROVIDER>_API_KEY": "The key of that provider; `<PROVIDER>` is its name in capitals.",
     "IMAGEJOBS_<PROVIDER>_BASE_URL": "Where that provider answers, instead of its usual address.",
@@ -75,7 +76,8 @@ class Settings(BaseSettings):
         "GEMINI_API_KEY", "The same under another name; GOOGLE_AI_API_KEY wins.", repr=False
     )
     supabase_url: str | None = _setting(
-        "SUPABASE_URL", "The Supabase project, as `https://….supabase.co`: its users' access tokens are taken then."
+        "SUPABASE_URL",
+        "The Supabase project, `https://….supabase.co`: its users are let in; with its key, pictures go into its storage.",
     )
     supabase_jwt_secret: str | None = _setting(
         "SUPABASE_JWT_SECRET",
@@ -155,8 +157,40 @@ class Settings(BaseSettings):
     input_days: int = _setting(
         "IMAGEJOBS_INPUT_DAYS", "How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1
     )
+    staged_bytes_limit: int = _setting(
+        "IMAGEJOBS_STAGED_BYTES_LIMIT",
+        "Bytes of pictures waiting for a storage that is away, above which no more are bought; jobs wait.",
+        10_000_000_000,
+        ge=1_000_000,
+    )
     max_picture_pixels: int = _setting(
         "IMAGEJOBS_MAX_PICTURE_PIXELS", "The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000
+    )
+    supabase_service_role_key: str | None = _setting(
+        "SUPABASE_SERVICE_ROLE_KEY", "Its service key: `service_role` (a JWT) or `sb_secret_…`.", repr=False
+    )
+    supabase_anon_key: str | None = _setting(
+        "SUPABASE_ANON_KEY", "Its public key; only `imagejobs storage` uses it, to try what strangers may do.", repr=False
+    )
+    supabase_bucket: str = _setting(
+        "IMAGEJOBS_SUPABASE_BUCKET",
+        "The bucket that pictures go into there.",
+        "asset-images",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$",
+    )
+    storage_url: str | None = _setting(
+        "IMAGEJOBS_STORAGE_URL",
+        "Where pictures go without Supabase: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; unset: "
+        "the local disk. Credentials come from the cloud's usual variables.",
+    )
+    storage_public_url: str | None = _setting(
+        "IMAGEJOBS_STORAGE_PUBLIC_URL",
+        "The address under which the objects below IMAGEJOBS_STORAGE_URL open in a browser; unset: the storage's own.",
+    )
+    storage_uses_machine_role: bool = _setting(
+        "IMAGEJOBS_STORAGE_USES_MACHINE_ROLE",
+        "Take that storage's credentials from the machine's own role where none are set.",
+        default=False,
     )
     log_level: str = _setting("IMAGEJOBS_LOG_LEVEL", "debug, info, warning or error.", "info")
     log_format: str = _setting("IMAGEJOBS_LOG_FORMAT", "json, text, or auto: text on a terminal.", "auto")
@@ -170,6 +204,7 @@ class Settings(BaseSettings):
         "IMAGEJOBS_PROBES", "For tests only: what to do at named points, such as `stage.after_commit=kill`."
     )
     provider_settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
+    cloud_settings: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     @field_validator("cors_origins", "outbound_allow", mode="before")
     @classmethod
@@ -178,7 +213,7 @@ class Settings(BaseSettings):
             return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         return value
 
-    @field_validator("public_url", "database_url", "direct_database_url", "url")
+    @field_validator("public_url", "storage_public_url", "database_url", "direct_database_url", "url")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"[a-z]+://[^/]", value):
@@ -242,7 +277,7 @@ def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has i
     """The settings of this process; `chosen` ones (from the command line) win. Every problem is listed at once."""
     words = {_variable(name): value for name, value in chosen.items() if value is not None}
     try:
-        return Settings(provider_settings=_provider_settings(), **words)
+        return Settings(provider_settings=_provider_settings(), cloud_settings=_cloud_settings(), **words)
     except ValidationError as error:
         raise ConfigurationError([_problem(item["loc"], item["msg"]) for item in error.errors()]) from error
 
@@ -264,6 +299,11 @@ def _provider_settings() -> Mapping[str, Mapping[str, str]]:
         if value and (match := _PROVIDER_SETTING.fullmatch(name)):
             found.setdefault(match[1].lower(), {})[match[2].lower()] = value
     return found
+
+
+def _cloud_settings() -> Mapping[str, str]:
+    found = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name, value in found.items() if value and _CLOUD_SETTING.match(name)}
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

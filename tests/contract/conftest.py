@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +11,8 @@ from imagejobs.providers.gemini.catalogue import load_catalogue
 from tests.support.fakes import fake_and_adapter
 from tests.support.gemini_calls import a_call
 from tests.support.gemini_server import KEY, GeminiServer, running_gemini
+from tests.support.s3_server import s3_server
+from tests.support.supabase_server import SupabaseDouble, supabase_double
 
 TODAY = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
@@ -70,3 +72,26 @@ async def plain(google: GeminiServer, gemini: Gemini) -> Gemini:
     google.bill.clear()
     google.asked.clear()
     return gemini
+
+
+@pytest.fixture(scope="session")
+def supabase_server() -> Iterator[SupabaseDouble]:
+    with supabase_double() as double:
+        yield double
+
+
+@pytest.fixture
+def supabase(supabase_server: SupabaseDouble) -> SupabaseDouble:
+    """The double, empty and well."""
+    double = supabase_server
+    for kept in (double.buckets, double.uploads, double.asked):
+        kept.clear()
+    double.fault, double.is_old, double.halves = None, False, False
+    return double
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """An S3 server that honors `If-None-Match`."""
+    with s3_server() as url:
+        yield url

@@ -91,7 +91,7 @@ def test_the_address_is_below_files_whatever_the_base_ends_with(storage: Filesys
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
 @pytest.mark.parametrize("linked", ["project_film", "project_film/misc", "project_film/misc/fox.png"])
 @pytest.mark.parametrize("inside", [True, False], ids=["link to inside", "link to outside"])
-async def test_a_planted_link_is_refused_and_its_target_untouched(
+async def test_s11_a_planted_link_is_refused_and_its_target_untouched(
     storage: FilesystemStorage, root: Path, tmp_path: Path, act: Act, linked: str, inside: bool
 ) -> None:
     target = (root if inside else tmp_path) / "target"
@@ -110,7 +110,7 @@ async def test_a_planted_link_is_refused_and_its_target_untouched(
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
 @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
-async def test_what_is_no_file_is_refused_without_waiting(
+async def test_s11_what_is_no_file_is_refused_without_waiting(
     storage: FilesystemStorage, root: Path, act: Act, plant: Callable[[Path], None]
 ) -> None:
     (root / KEY).parent.mkdir(parents=True)
@@ -136,7 +136,7 @@ async def test_the_operators_own_link_to_the_root_is_followed(
     assert (tmp_path / "volume" / KEY).read_bytes() == b"picture"
 
 
-async def test_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_disk: Path) -> None:
+async def test_s10_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_disk: Path) -> None:
     storage = FilesystemStorage(small_disk, "http://localhost")
     await storage.put(KEY, b"earlier", "image/png")
     for key in (KEY, "project_film/misc/other.png"):
@@ -148,7 +148,7 @@ async def test_a_full_disk_is_an_outage_that_leaves_the_earlier_picture(small_di
     await storage.put(KEY, b"later", "image/png")
 
 
-async def test_a_read_only_disk_is_an_outage_and_can_still_be_read(small_disk: Path) -> None:
+async def test_s10_a_read_only_disk_is_an_outage_and_can_still_be_read(small_disk: Path) -> None:
     storage = FilesystemStorage(small_disk, "http://localhost")
     await storage.put(KEY, b"earlier", "image/png")
     remount_read_only(small_disk)
@@ -167,7 +167,7 @@ async def test_a_root_that_is_a_file_is_not_well() -> None:
 
 
 @pytest.mark.parametrize("earlier", [None, b"earlier"])
-async def test_a_crash_before_the_rename_shows_nothing_of_the_new_picture(
+async def test_s10_a_crash_before_the_rename_shows_nothing_of_the_new_picture(
     storage: FilesystemStorage, root: Path, earlier: bytes | None
 ) -> None:
     if earlier is not None:
@@ -196,7 +196,7 @@ async def test_the_sweep_removes_old_temporary_files_only(storage: FilesystemSto
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new folders", "folders that another writer has just made"])
-async def test_bytes_and_every_name_on_the_way_reach_the_disk(
+async def test_s10_bytes_and_every_name_on_the_way_reach_the_disk(
     storage: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     if known:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import Depths, KeyCache, KnownProjects, Refusals
-from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom
+from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom, StagingRoom
 from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
 from imagejobs.domain.money import MICROS
@@ -27,6 +27,7 @@ class Policy:
     job_deadline_seconds: float = 900.0
     batch_deadline_seconds: float = 86_400.0
     staged_bytes_days: int = 30
+    staged_bytes_limit: int = 10_000_000_000
     upload_seconds: float = 120.0
     sweep_seconds: float = 15.0
     idle_seconds: float = 30.0
@@ -58,6 +59,7 @@ class Deps:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
     input_bytes: ByteRoom = field(default_factory=ByteRoom)
+    staging_room: StagingRoom = field(default_factory=StagingRoom)
     keys: KeyCache = field(default_factory=KeyCache)
     refusals: Refusals = field(default_factory=Refusals)
     known_projects: KnownProjects = field(default_factory=KnownProjects)

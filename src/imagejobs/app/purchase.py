@@ -132,6 +132,7 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
 
     Where the commit's own answer is lost, the attempt is looked up: nothing was sent yet, so what is there may go on.
     """
+    deps.staging_room.require()
     plan = provider.plan(request)
     new = attempts.NewAttempt(
         id=new_id(),

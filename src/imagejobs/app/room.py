@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from imagejobs.errors import Billed, StorageThrottled
+
 BODIES_AT_ONCE = 32
 INPUTS_AT_ONCE = 4
 INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
@@ -30,6 +32,21 @@ class ByteRoom:
         finally:
             self._free_bytes += size_bytes
             self._freed.set()
+
+
+class StagingRoom:
+    """Whether the staging of paid pictures has room for more; each sweep weighs it."""
+
+    is_full = False
+
+    def require(self) -> None:
+        """Raise `StorageThrottled` while it is full, so that nothing is bought that cannot be kept."""
+        if self.is_full:
+            error = StorageThrottled(
+                "Too many paid pictures wait for the storage; nothing more is bought until it is back.", 15
+            )
+            error.billed = Billed.NO
+            raise error
 
 
 class MemoryRoom:

@@ -21,6 +21,7 @@ async def sweep(deps: Deps) -> None:
         await _fail_overdue(deps)
         await _redeliver_forgotten(deps)
         await _prune(deps)
+        await _weigh_staging(deps)
     except DatabaseUnavailable as error:
         logger.warning("sweep.database_away", extra={"detail": error.detail})
 
@@ -69,3 +70,13 @@ async def _prune(deps: Deps) -> None:
         await inputs.release(tx, deps.policy.staged_bytes_days, _PAGE)
         await inputs.prune(tx, _PAGE)
         await deps.engine.prune(tx)
+
+
+async def _weigh_staging(deps: Deps) -> None:
+    """Warn at half of what may be staged; at the whole of it, buy nothing more until pictures are stored again."""
+    async with deps.database.connection() as connection:
+        staged = await attempts.staged_total(connection)
+    limit = deps.policy.staged_bytes_limit
+    deps.staging_room.is_full = staged >= limit
+    if staged >= limit / 2:
+        logger.warning("staging.filling", extra={"staged_bytes": staged, "limit_bytes": limit})

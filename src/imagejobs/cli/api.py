@@ -11,7 +11,7 @@ import uvloop
 
 from imagejobs import __version__
 from imagejobs.app.waiters import Waiters
-from imagejobs.bootstrap import Role, open_deps
+from imagejobs.bootstrap import Role, open_deps, storage_place
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
@@ -59,7 +59,13 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=_rates(settings))
+        app = create_app(
+            deps,
+            tokens=tokens,
+            cors_origins=settings.cors_origins,
+            rates=_rates(settings),
+            serves_files=deps.storage.name == "filesystem",
+        )
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -70,7 +76,8 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
             server_header=False,
             timeout_graceful_shutdown=10,
         )
-        announce("\n".join([f"imagejobs {__version__} API on {settings.served_url}", *routes_of(app)]))
+        first = [f"imagejobs {__version__} API on {settings.served_url}", f"pictures: {storage_place(settings)}"]
+        announce("\n".join([*first, *routes_of(app)]))
         await DrainingServer(config, deps.waiters).serve([listening])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from imagejobs import __version__
+from imagejobs.bootstrap import storage_place
 from imagejobs.cli.home import Home
 from imagejobs.settings import Settings
 
@@ -45,7 +46,7 @@ def banner(ready: Ready, seconds: float) -> str:
     rows = [
         ("Data", f"{ready.home.path}"),
         ("Database", _database(ready)),
-        ("Pictures", f"{ready.home.path / 'files'}"),
+        ("Pictures", storage_place(settings)),
         ("Provider", _provider(settings)),
         ("Workers", f"{settings.workers}, {settings.concurrency} jobs at once each"),
         ("API", f"{ready.url}  (POST /api/images/generate){_reach(settings)}"),

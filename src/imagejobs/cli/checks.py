@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagejobs import __version__
-from imagejobs.bootstrap import default_provider, load_providers, make_storage
+from imagejobs.bootstrap import default_provider, load_providers, make_storage, supabase_project
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import located, opened
@@ -160,7 +160,8 @@ def _work(state: DatabaseState) -> list[Finding]:
 
 async def _storage(settings: Settings) -> AsyncIterator[Finding]:
     path = Home(settings.data_dir).path / "files"
-    if not path.exists():
+    is_on_disk = supabase_project(settings) is None and settings.storage_url is None
+    if is_on_disk and not path.exists():
         yield _unmade_storage(path)
         return
     storage = make_storage(settings)

@@ -31,6 +31,9 @@ class _Commands(LazyGroup):
         "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
         "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
         "providers": Entry(module="imagejobs.cli.providers", panel=_MANAGE, summary="Check who makes the pictures."),
+        "storage": Entry(
+            module="imagejobs.cli.storage", panel=_MANAGE, summary="Make the bucket of the pictures, and try it."
+        ),
         "verify": Entry(module="imagejobs.cli.verify", panel=_MANAGE, summary="Check every promise that rows can show."),
         "fake-provider": Entry(
             module="imagejobs.cli.fake_provider", panel=_MANAGE, summary="Run a provider for tests, with its own bill."

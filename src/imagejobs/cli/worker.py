@@ -7,7 +7,7 @@ import typer
 import uvloop
 
 from imagejobs import __version__
-from imagejobs.bootstrap import Role, open_deps
+from imagejobs.bootstrap import Role, open_deps, storage_place
 from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.logs import configure_logging
@@ -47,5 +47,6 @@ async def _work(settings: Settings, announce: Announcer) -> None:
     async with open_deps(settings, Role.WORKER) as deps:
         drain_on_signals(stop, lambda: announce("draining: finishing the jobs in hand; a second signal quits at once"))
         providers = ", ".join(deps.providers) or "none"
-        announce(f"imagejobs {__version__} worker, {settings.concurrency} jobs at once, providers: {providers}")
+        first = f"imagejobs {__version__} worker, {settings.concurrency} jobs at once, providers: {providers}"
+        announce(f"{first}\npictures: {storage_place(settings)}")
         await run_worker(deps, settings.concurrency, stop)

@@ -177,6 +177,11 @@ async def drop_staged_bytes(tx: Transaction, attempt_id: UUID) -> None:
     await tx.execute("DELETE FROM imagejobs.staged_bytes WHERE attempt_id = $1", attempt_id)
 
 
+async def staged_total(connection: Connection) -> int:
+    """How many bytes of pictures are staged in all."""
+    return int(await connection.fetchval("SELECT coalesce(sum(size_bytes), 0) FROM imagejobs.staged_bytes"))
+
+
 async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> int:
     """Forget raw bytes that nobody came back for, closing their attempts; says how many."""
     rows = await tx.fetch(

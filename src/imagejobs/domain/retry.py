@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from imagejobs.errors import ImageJobsError, ProviderPaused, ProviderThrottled, Retry
+from imagejobs.errors import ImageJobsError, ProviderPaused, ProviderThrottled, Retry, StorageThrottled
 
 MIN_SNOOZE_SECONDS = 1.0
 MAX_SNOOZE_SECONDS = 15 * 60.0
@@ -63,7 +63,8 @@ def decide(error: ImageJobsError, state: RetryState, schedule: RetrySchedule, ch
                 return GiveUp()
             delay, counts = schedule.ceiling(state.retries_used) * chance, True
         case Retry.SNOOZE:
-            stated = error.retry_after_seconds if isinstance(error, ProviderThrottled | ProviderPaused) else None
+            states_wait = ProviderThrottled | ProviderPaused | StorageThrottled
+            stated = error.retry_after_seconds if isinstance(error, states_wait) else None
             delay, counts = _snooze(stated, state, schedule, chance), False
         case _:
             assert_never(error.retry)

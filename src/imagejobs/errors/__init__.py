@@ -18,7 +18,7 @@
     │  ├─ OutcomeUnknown                 sent, no answer: never paid again in silence
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
     ├─ InputError                        InputUnavailable · InputUnreachable
-    ├─ StorageError                      StorageUnavailable · StorageRejected · StorageKeyRejected
+    ├─ StorageError                      StorageUnavailable · StorageThrottled · StorageRejected · StorageKeyRejected
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · SignInUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
@@ -57,6 +57,7 @@ from imagejobs.errors.outside import (
     StorageError,
     StorageKeyRejected,
     StorageRejected,
+    StorageThrottled,
     StorageUnavailable,
 )
 from imagejobs.errors.own import (
@@ -152,6 +153,7 @@ __all__ = [
     "StorageError",
     "StorageKeyRejected",
     "StorageRejected",
+    "StorageThrottled",
     "StorageUnavailable",
     "TokenExpired",
     "TokenRefused",

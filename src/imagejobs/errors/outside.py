@@ -180,6 +180,18 @@ class StorageUnavailable(StorageError):
     retry = Retry.LATER
 
 
+class StorageThrottled(StorageError):
+    """The storage asks to slow down; `retry_after_seconds` says by how much."""
+
+    code = Code.RATE_LIMIT
+    reason = "storage_throttled"
+    retry = Retry.SNOOZE
+
+    def __init__(self, detail: str, retry_after_seconds: float) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class StorageRejected(StorageError):
     """The storage refuses this object."""
 
