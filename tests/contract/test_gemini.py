@@ -194,8 +194,9 @@ async def test_an_interaction_that_ends_at_once_is_answered_at_once(google: Gemi
     assert (answer.data, answer.media_type, answer.remote_id) == (b"hello", "image/webp", "i")
 
 
-async def test_an_interaction_without_an_id_is_unknown(google: GeminiServer, gemini: Gemini) -> None:
-    google.next.append(Reply(document={"status": "queued"}))
+@pytest.mark.parametrize("name", [None, "", 7, "a b", "\x00", "\ud800", "x" * 1001], ids=ascii)
+async def test_an_interaction_without_a_usable_id_is_unknown(google: GeminiServer, gemini: Gemini, name: object) -> None:
+    google.next.append(Reply(document={"status": "queued", "id": name}))
     assert isinstance(await error_of(gemini.submit(a_call())), OutcomeUnknown)
 
 

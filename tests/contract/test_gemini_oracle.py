@@ -88,7 +88,6 @@ async def test_generate_content_as_googles_client_sends_it(google: GeminiServer,
 
 
 @pytest.mark.parametrize("job", JOBS)
-@pytest.mark.filterwarnings("ignore::UserWarning")  # the client calls its own Interactions experimental
 async def test_interactions_as_googles_client_sends_them(google: GeminiServer, client: genai.Client, job: str) -> None:
     request, ratio, size, seed = JOBS[job]
     answer = await ours(google, request)

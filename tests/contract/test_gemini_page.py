@@ -167,8 +167,8 @@ async def test_a_status_of_an_interaction(google: GeminiServer, gemini: Gemini, 
         ({"promptTokenCount": 8, "candidatesTokenCount": 1120}, Billed.YES),
         ({"promptTokenCount": 8, "thoughtsTokenCount": 3}, Billed.YES),
         ({"promptTokenCount": 8}, Billed.UNKNOWN),
-        ({"promptTokenCount": 0, "totalTokenCount": 0}, Billed.NO),
-        ({"promptTokenCount": "many", "candidatesTokenCount": -1}, Billed.NO),
+        ({"promptTokenCount": 0, "totalTokenCount": 0}, Billed.UNKNOWN),
+        ({"promptTokenCount": "many", "candidatesTokenCount": -1}, Billed.UNKNOWN),
     ],
 )
 async def test_whether_a_refusal_was_charged_is_told_by_the_usage(

@@ -64,11 +64,7 @@ async def test_d9_a_full_disk_refuses_new_jobs_buys_nothing_unwritten_and_comes_
             await world.finished(acknowledged["before"])
             ballast = fill(server.data.parent / "ballast")
             await until_refused(world, acknowledged)
-            for _ in range(20):
-                refused = await world.generate(idempotencyKey="during")
-                assert refused.status_code in (200, 202, 503)
-                if refused.status_code != 503:
-                    acknowledged["during"] = refused.json()["jobId"]
+            acknowledged |= await asked_in_vain(world)
             ballast.unlink()
             await asyncio.to_thread(start_again, server)
             states = {(await world.finished(job_id, 60.0))["status"] for job_id in acknowledged.values()}
@@ -77,6 +73,15 @@ async def test_d9_a_full_disk_refuses_new_jobs_buys_nothing_unwritten_and_comes_
         assert await billed(database) == len(acknowledged) * PRICE
         assert await broken_invariants(database) == {}
     await database.close()
+
+
+async def asked_in_vain(world: World) -> dict[str, str]:
+    """Go on asking for one job more; what is taken all the same."""
+    answers = [await world.generate(idempotencyKey="during") for _ in range(20)]
+    assert {answer.status_code for answer in answers} <= {200, 202, 503}
+    taken = [answer.json()["jobId"] for answer in answers if answer.status_code != 503]
+    assert len(set(taken)) <= 1
+    return {"during": job_id for job_id in taken[:1]}  # noqa: B035 - none or one
 
 
 def fill(path: Path) -> Path:

@@ -76,6 +76,7 @@ def test_a12_a_scope_allows_what_the_table_says(operation: Operation, scope: Sco
 
 async def test_a12_each_route_asks_the_table_for_users_and_for_keys(world: World) -> None:
     job_id = (await world.generate()).json()["jobId"]
+    assert (await world.client.put("/api/projects/film/styles/noir", json={"name": "Noir"})).status_code == 201
     callers = [(role, await make_member(world, f"user-{role.value}", role)) for role in ROLES]
     for operation, (_, _, _, allowed) in REQUESTS.items():
         needed = PERMISSIONS[operation]

@@ -96,6 +96,9 @@ async def test_a_refusal_leaves_its_money_unknown_and_the_books_whole(
     assert (job.failure.reason, job.failure.billed, job.failure.retryable) == ("content_refused", Billed.UNKNOWN, False)
     assert await broken_invariants(database) == {}
     assert await billed(database) >= google.billed_micros
+    resolved = await world.client.post(f"/api/images/jobs/{job.id}/resolve", json={"billed": True})
+    assert resolved.status_code == 200
+    assert await broken_invariants(database) == {}
 
 
 async def test_an_interaction_in_trouble_is_polled_to_its_end_and_bought_once(world: World, google: GeminiServer) -> None:

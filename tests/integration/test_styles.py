@@ -29,7 +29,7 @@ async def an_input(world: World, project_id: str = "film") -> str:
     input_id = uuid4()
     await world.scalar(
         "INSERT INTO imagejobs.inputs (id, project_id, sha256, media_type, size_bytes, width, height, data, expires_at) "
-        "VALUES ($1, $2, '', 'image/png', 1, 1, 1, 'x', now() + interval '1 hour')",
+        "VALUES ($1, $2, uuid_send($1), 'image/png', 1, 1, 1, 'x', now() + interval '1 hour')",
         input_id,
         project_id,
     )

@@ -79,7 +79,7 @@ async def theirs(world: World) -> Ids:
     async with world.deps.database.transaction() as tx:
         await tx.execute("INSERT INTO imagejobs.members VALUES ($1, 'their-member', 'admin')", THEIRS)
     style = await world.client.put(f"/api/projects/{THEIRS}/styles/noir", json={"name": "Noir"})
-    uploaded = await world.client.post(f"/api/images/inputs?projectId={THEIRS}", content=PICTURE)
+    uploaded = await world.client.post(f"/api/images/inputs?projectId={THEIRS}", content=PICTURE, headers=PNG)
     assert (style.status_code, uploaded.status_code) == (201, 201)
     return Ids(THEIRS, made.json()["jobId"], "their-member", {"style_id": "noir", "input_id": uploaded.json()["inputId"]})
 
@@ -136,7 +136,9 @@ def by_type(schema: Mapping[str, Any], ids: Ids, name: str) -> Any:
             return {one: value_for(properties[one], ids, one) for one in wanted}
         case "array":
             return [value_for(schema["items"], ids, name)] * schema.get("minItems", 0)
-        case "integer" | "number":
+        case "integer":
+            return int(schema.get("minimum", 1))
+        case "number":
             return schema.get("minimum", 1)
         case "boolean":
             return True
@@ -147,6 +149,7 @@ def by_type(schema: Mapping[str, Any], ids: Ids, name: str) -> Any:
 
 
 PICTURE = a_png()
+PNG = {"content-type": "image/png"}
 FORMATS = {
     "uuid": "00000000-0000-4000-8000-00000000000a",
     "date-time": "2026-01-01T00:00:00Z",
@@ -185,7 +188,7 @@ def _body(route: Route, ids: Ids) -> dict[str, Any]:
     if media_type == "application/json":
         return {"json": value_for(described["schema"], ids, "body")}
     if media_type != "multipart/form-data":
-        return {"content": PICTURE, "headers": {"content-type": "image/png"}}
+        return {"content": PICTURE, "headers": PNG}
     members = value_for(described["schema"], ids, "body")
     return {
         "files": {

@@ -63,27 +63,33 @@ def generate(
 
     ```
     imagejobs generate "a red fox in snow" -o pictures
-    imagejobs generate "a lighthouse" --size 1024x768 -n 3 --json
-    imagejobs generate "a lighthouse" -n 3 --quote
+    imagejobs generate "a lighthouse" --size 1024x768 -n 3 --quote
     echo "a quiet harbor" | imagejobs generate - --no-wait
     imagejobs generate "the fox at night" --source fox.png --reference etching.jpg:style
     ```
     """
     pictures = PictureOptions(references=reference or (), source=source, mask=mask, mask_description=mask_description)
-    about = {"projectId": project, "jobType": job_type or pictures.job_type(), "visualStyleCapsuleId": style}
-    request = _request(prompt, size, {**about, "model": model, "seed": seed, "n": count})
+    about = {"projectId": project, "jobType": job_type or pictures.job_type(), "visualStyleCapsuleId": style, "model": model}
+    request = _request(prompt, size, {**about, "seed": seed, "n": count})
     with connected(as_json=as_json) as client:
         request |= pictures.fields(client, project)
         if quote:
             _print_quote(client.quote(request), as_json=as_json)
             return
         submission = client.generate(request, idempotency_key=idempotency_key or str(uuid4()))
-        job_ids = [job.id for job in submission.jobs]
         _say_accepted(submission, is_waiting=wait)
         if wait:
+            job_ids = [job.id for job in submission.jobs]
             wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         else:
-            print_json(submission.raw) if as_json else print("\n".join(job_ids))
+            _print_ids(submission, as_json=as_json)
+
+
+def _print_ids(submission: Submission, *, as_json: bool) -> None:
+    if as_json:
+        print_json(submission.raw)
+    else:
+        print("\n".join(job.id for job in submission.jobs))
 
 
 def _request(prompt: str, size: str | None, named: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A 200 is no picture yet. Rules: parts of the thinking step are skipped, the last
 and a picture that is there is taken whatever else is said, for it is paid.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +25,7 @@ from imagejobs.providers.gemini.prices import Usage
 from imagejobs.providers.gemini.wire import mapping, mappings, text
 
 _MOST_TOKENS = 10**9
+_ID = re.compile(r"[\x21-\x7e]{1,1000}")
 
 
 class Meaning(Enum):
@@ -105,7 +107,7 @@ def read_generation(document: Mapping[str, Any]) -> Reading:
     return Reading(
         image=images[-1] if images else None,
         usage=_generation_usage(document.get("usageMetadata")),
-        remote_id=text(document.get("responseId"))[:200] or None,
+        remote_id=_id(document.get("responseId")),
         reason=reason,
         words=text(feedback.get("blockReasonMessage")) or text(candidate.get("finishMessage")),
         meaning=Meaning.REFUSED if blocked else FINISH_REASONS.get(reason, Meaning.NONE_MADE),
@@ -128,12 +130,17 @@ def read_interaction(document: Mapping[str, Any]) -> Reading:
     return Reading(
         image=images[-1] if images else None,
         usage=_interaction_usage(document.get("usage")),
-        remote_id=text(document.get("id"))[:200] or None,
+        remote_id=_id(document.get("id")),
         reason=status,
         words=words,
         meaning=Meaning.REFUSED if is_refused else STATUSES.get(status),
         goes_on=status in GOES_ON or status not in (*STATUSES, "failed", "cancelled"),
     )
+
+
+def _id(value: object) -> str | None:
+    """An id that can be stored and asked for; None where there is none."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def no_picture(reading: Reading, said: str) -> ProviderError:

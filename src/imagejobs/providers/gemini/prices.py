@@ -23,12 +23,9 @@ class Usage:
     def billed(self) -> Billed:
         """Whether an answer without a picture was charged, as far as the counts tell.
 
-        Google does not document it. Counted output is charged output; nothing counted at all is nothing charged; input
-        alone may be charged or not.
+        Google does not document it. Counted output is charged output; from anything else nobody can tell.
         """
-        if self.output + self.thoughts > 0:
-            return Billed.YES
-        return Billed.NO if self.input == 0 else Billed.UNKNOWN
+        return Billed.YES if self.output + self.thoughts > 0 else Billed.UNKNOWN
 
 
 def quote_of(model: Model, frame: Frame, request: GenerationRequest, price_version: str) -> Quote:
