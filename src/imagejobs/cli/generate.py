@@ -31,13 +31,16 @@ KeyOption = Annotated[
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
+]
+
+
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw; `-` reads it from standard input.", show_default=False)],
     *,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
-    ] = None,
+    output: OutputOption = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")] = True,
     size: Annotated[str | None, typer.Option(help="Width and height in pixels, as `1024x768`.", metavar="WxH")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and prompt draw the same, where the model can.")] = None,
@@ -69,8 +72,9 @@ def generate(
     ```
     """
     pictures = PictureOptions(references=reference or (), source=source, mask=mask, mask_description=mask_description)
-    about = {"projectId": project, "jobType": job_type or pictures.job_type(), "visualStyleCapsuleId": style, "model": model}
-    request = _request(prompt, size, {**about, "seed": seed, "n": count})
+    kind = job_type or pictures.job_type()
+    named = {"projectId": project, "jobType": kind, "visualStyleCapsuleId": style, "model": model, "seed": seed, "n": count}
+    request = _request(prompt, size, named)
     with connected(as_json=as_json) as client:
         request |= pictures.fields(client, project)
         if quote:
@@ -79,8 +83,8 @@ def generate(
         submission = client.generate(request, idempotency_key=idempotency_key or str(uuid4()))
         _say_accepted(submission, is_waiting=wait)
         if wait:
-            job_ids = [job.id for job in submission.jobs]
-            wait_and_report(client, job_ids, timeout_seconds=timeout, directory=output, as_json=as_json)
+            ids = [job.id for job in submission.jobs]
+            wait_and_report(client, ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         else:
             _print_ids(submission, as_json=as_json)
 
