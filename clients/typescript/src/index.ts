@@ -17,12 +17,10 @@ export type { FollowOptions, PollOptions, Progress } from './follow.js'
 export { createImageService, ImageService, imageService } from './service.js'
 export type {
   CallOptions,
-  CancelAnswer,
   GeneratedImage,
   ImageOptions,
   ImageRequest,
   ImageSource,
-  InputAnswer,
   JobFilter,
   MaskSource,
   WaitOptions,

@@ -1,5 +1,5 @@
 /** The service as a page uses it: ask for a picture, wait for it, and the few things one can do to a job. */
-import type { GenerateAnswer, GenerateBody, JobBody, JobList, RetryAnswer, SourceBody } from './api.js'
+import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, RetryAnswer, SourceBody } from './api.js'
 import { addressOf, tokenOf, type ImageServiceConfig } from './config.js'
 import { PermanentError, timedOut, UnknownError, isRecord } from './errors.js'
 import { follow, jobOf, jobPath, poll, WAIT_MS, type FollowOptions, type PollOptions, type Progress } from './follow.js'
@@ -38,21 +38,6 @@ export interface GeneratedImage {
 export type ImageSource = Blob | URL | string | { readonly inputId: string } | { readonly jobId: string } | { readonly url: string }
 /** A mask; no string, which would be a description. */
 export type MaskSource = Blob | URL | { readonly inputId: string } | { readonly url: string }
-
-export interface InputAnswer {
-  readonly inputId: string
-}
-
-/** What canceling did: `mayCost` in credits where the provider may charge all the same, null while unknown. */
-export interface CancelAnswer {
-  readonly jobId: string
-  readonly status: JobBody['status']
-  readonly receipt: {
-    readonly outcome: 'stopped_before_spend' | 'stop_requested' | 'too_late'
-    readonly mayCost: number | null
-    readonly publicUrl: string | null
-  }
-}
 
 export interface JobFilter {
   readonly projectId?: string
