@@ -44,9 +44,9 @@ async def store_and_settle(deps: Deps, claim: Claim, attempt: Attempt, data: byt
 async def _begin_upload(deps: Deps, claim: Claim) -> None:
     if claim.job.status is JobStatus.UPLOADING:
         return
-    async with deps.database.transaction() as tx:
+    async with deps.database.connection() as connection:  # one statement, which commits by itself
         change = jobs.Change(to=JobStatus.UPLOADING, fence=claim.fence)
-        if await jobs.move(tx, claim.job_id, change) is None:
+        if await jobs.move(connection, claim.job_id, change) is None:
             raise LostClaim("Another worker owns the job now.")
     tell(deps, claim.job_id)
 
@@ -90,7 +90,7 @@ async def make_thumbnail(deps: Deps, artifact: Artifact, data: bytes) -> None:
         thumbnail = await deps.decoder.thumbnail(data)
         key = thumbnail_key(artifact.object_key)
         await _put(deps, key, thumbnail.data, "image/webp")
-        async with deps.database.transaction() as tx:
-            await artifacts.set_thumbnail(tx, artifact.attempt_id, key, thumbnail.blurhash)
+        async with deps.database.connection() as connection:
+            await artifacts.set_thumbnail(connection, artifact.attempt_id, key, thumbnail.blurhash)
     except Exception:
         logger.warning("artifact.no_thumbnail", extra={"job_id": str(artifact.job_id)}, exc_info=True)

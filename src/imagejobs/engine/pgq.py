@@ -88,11 +88,15 @@ async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
     second.set()
 
 
+async def _unchanged(connection: object) -> None:
+    """PgQueuer leaves no session state behind; asyncpg's own reset would double the statements of a worker."""
+
+
 @asynccontextmanager
 async def _pool(dsn: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Connections that give up on a server that went silent; closed at the latest after `_CONNECT_SECONDS`."""
     pool = await asyncpg.create_pool(
-        dsn, min_size=2, max_size=4, timeout=_CONNECT_SECONDS, command_timeout=_STATEMENT_SECONDS
+        dsn, min_size=2, max_size=4, timeout=_CONNECT_SECONDS, command_timeout=_STATEMENT_SECONDS, reset=_unchanged
     )
     try:
         yield pool
