@@ -71,10 +71,14 @@ async def collected(subject: str, check: AsyncIterator[Finding], seconds: float 
         advice = "See that what it asks is up, and that the network lets it through; then run `imagejobs doctor` again."
         found.append(fail(subject, f"no answer within {seconds:g} s", advice))
         await _let_go(task)
-    elif (error := task.exception()) is not None:
+    elif (error := _error_of(task)) is not None:
         advice = "Put right what stands above, then run `imagejobs doctor` again; if it stays, report it as a bug."
         found.append(fail(subject, f"could not be checked: {type(error).__name__}", advice))
     return found
+
+
+def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 async def _let_go(task: "asyncio.Task[None]") -> None:
@@ -82,6 +86,9 @@ async def _let_go(task: "asyncio.Task[None]") -> None:
     for _ in range(2):
         task.cancel()
         await asyncio.wait({task}, timeout=_LETTING_GO_SECONDS)
+        if task.done():
+            _error_of(task)  # or Python would complain that nobody asked
+            return
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> typer.Exit:
