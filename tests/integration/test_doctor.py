@@ -91,9 +91,11 @@ async def test_f6_a_healthy_instance_has_no_failure_and_every_subject(double: Su
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("where", ["127.0.0.1:9/nothing", "127.0.0.1:port/nothing"])
+@pytest.mark.parametrize(
+    "where", ["hidden@127.0.0.1:9/nothing", "hidden@127.0.0.1:port/none", "hidden#@h/d", "hidden@[::1/d"]
+)
 async def test_f6_a_database_that_is_away_hides_nothing_else(here: pytest.MonkeyPatch, where: str) -> None:
-    here.setenv("DATABASE_URL", f"postgresql://nobody:hidden@{where}")
+    here.setenv("DATABASE_URL", f"postgresql://nobody:{where}")
     findings = await found("hidden")
     assert failed(findings) == {"database"}
     assert {"bucket", "rules", "sketch", "service"} <= set(findings)

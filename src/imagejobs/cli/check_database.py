@@ -7,7 +7,7 @@ from imagejobs.bootstrap import key_fingerprints, supabase_project
 from imagejobs.cli.check_providers import advice_for
 from imagejobs.cli.findings import Finding, fail, ok, warn
 from imagejobs.cli.home import Home
-from imagejobs.cli.local import located, opened
+from imagejobs.cli.local import Located, located, opened
 from imagejobs.db import condition, provider_state, storage_policies
 from imagejobs.db.condition import Work
 from imagejobs.db.migrate import known_migrations, schema_version
@@ -30,9 +30,8 @@ async def database_findings(settings: Settings, now: Now) -> AsyncIterator[Findi
         return
     try:
         with located(settings) as found:
-            async with opened(found.settings) as database, database.connection() as connection:
-                async for finding in _asked(settings, connection, found.files, now):
-                    yield finding
+            async for finding in _asked(found, now):
+                yield finding
     except ConfigurationError as error:
         for problem in error.problems:
             yield fail("database", problem, _START)
@@ -40,33 +39,42 @@ async def database_findings(settings: Settings, now: Now) -> AsyncIterator[Findi
         yield fail("database", error.detail, _START)
 
 
-async def _asked(settings: Settings, connection: Connection, files: Path | None, now: Now) -> AsyncIterator[Finding]:
+async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
+    async with opened(found.settings) as database, database.connection() as connection:
+        async for finding in _server(connection, found.files, now):
+            yield finding
+        if (project := supabase_project(found.settings)) is not None and await storage_policies.has_storage(connection):
+            yield _policies(await storage_policies.missing(connection, project.bucket))
+        schema = await schema_version(connection)
+        yield _schema(schema)
+        yield _engine(await condition.queue_persistence(connection))
+        if schema > 0:
+            for finding in _work(await condition.work(connection)):
+                yield finding
+            for finding in _circuits(found.settings, await provider_state.open_circuits(connection)):
+                yield finding
+
+
+async def _server(connection: Connection, files: Path | None, now: Now) -> AsyncIterator[Finding]:
     before = now()
     server = await condition.server(connection)
     ahead = server.clock - (before + now()) / 2
     where = "from DATABASE_URL" if files is None else f"embedded, its files in {files}"
     yield ok("database", f"PostgreSQL {server.version}, {where}, fsync {server.fsync}")
     yield _clock(ahead)
-    if (project := supabase_project(settings)) is not None and await storage_policies.has_storage(connection):
-        yield _policies(await storage_policies.missing(connection, project.bucket))
-    schema, needed = await schema_version(connection), known_migrations()[-1].number
-    if schema >= needed:
-        yield ok("schema", f"at {schema}, needed {needed}")
-    else:
-        yield fail("schema", f"at {schema}, this version needs {needed}", "Run `imagejobs migrate`.")
-    yield _engine(await condition.queue_persistence(connection))
-    if schema == 0:
-        return
-    for finding in _work(await condition.work(connection)):
-        yield finding
-    for finding in _circuits(settings, await provider_state.open_circuits(connection)):
-        yield finding
 
 
 def _clock(ahead: float) -> Finding:
     if abs(ahead) > _CLOCK_SECONDS:
         return warn("clock", f"the database's clock differs by {ahead:+.1f} s", _NTP)
     return ok("clock", f"the database's differs by {ahead:+.3f} s")
+
+
+def _schema(found: int) -> Finding:
+    needed = known_migrations()[-1].number
+    if found >= needed:
+        return ok("schema", f"at {found}, needed {needed}")
+    return fail("schema", f"at {found}, this version needs {needed}", "Run `imagejobs migrate`.")
 
 
 def _policies(missing: list[str]) -> Finding:
