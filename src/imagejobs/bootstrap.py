@@ -21,7 +21,7 @@ from imagejobs.app.news import hear
 from imagejobs.db import instance
 from imagejobs.db.migrate import migrate, require_schema
 from imagejobs.db.ownership import require_usable
-from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.db.pool import UNREADABLE_ADDRESS, Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
@@ -247,7 +247,10 @@ def require_database_url(settings: Settings) -> str:
         raise ConfigurationError(
             ["DATABASE_URL is not set. Name a PostgreSQL 15 or newer there, or run `imagejobs up`, which brings its own."]
         )
-    scheme = urlsplit(settings.database_url).scheme
+    try:
+        scheme = urlsplit(settings.database_url).scheme
+    except ValueError:
+        raise ConfigurationError([_unusable(UNREADABLE_ADDRESS)]) from None
     if scheme not in ("postgresql", "postgres"):
         raise ConfigurationError(
             [f"DATABASE_URL must look like postgresql://user:password@host/database; its scheme is “{scheme}”."]

@@ -215,6 +215,10 @@ class Bucket(Protocol):
         """Make the public bucket unless it is there; says what was done."""
         ...
 
+    async def health(self) -> Health:
+        """Whether it is there and public; an unusable key or storage is raised."""
+        ...
+
     async def trials(self) -> Sequence[Trial]:
         """Try who may read and write, on objects that are removed again."""
         ...

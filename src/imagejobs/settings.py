@@ -170,7 +170,9 @@ class Settings(BaseSettings):
         "SUPABASE_SERVICE_ROLE_KEY", "Its service key: `service_role` (a JWT) or `sb_secret_…`.", repr=False
     )
     supabase_anon_key: str | None = _setting(
-        "SUPABASE_ANON_KEY", "Its public key; only `imagejobs storage` uses it, to try what strangers may do.", repr=False
+        "SUPABASE_ANON_KEY",
+        "Its public key; only `storage verify` and `doctor` use it, to try what strangers may do.",
+        repr=False,
     )
     supabase_bucket: str = _setting(
         "IMAGEJOBS_SUPABASE_BUCKET",

@@ -226,7 +226,7 @@ def test_doctor_finds_nothing_wrong_and_then_what_is(running: Up) -> None:
     }
     ill = running.run("doctor", DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:9/nothing")
     assert ill.returncode == 1
-    assert "fail  database" in ill.stdout
+    assert "✗ database" in ill.stdout
     assert "hidden" not in ill.stdout + ill.stderr
 
 

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from imagejobs.cli.checks import Finding, Level, provider_findings
-from imagejobs.cli.console import command_app, print_json
-from imagejobs.cli.doctor import line_of
-from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.check_providers import WHOLE_SECONDS, provider_findings
+from imagejobs.cli.console import command_app
+from imagejobs.cli.findings import Finding, collected, report
 from imagejobs.settings import load_settings
 
 app = command_app(no_args_is_help=True, help="The providers that make the pictures.")
@@ -32,15 +31,8 @@ def check(
     imagejobs providers check --json | jq -r 'select(.level == "fail").advice'
     ```
     """
-    findings = asyncio.run(_found())
-    for finding in findings:
-        if as_json:
-            print_json(finding.document())
-        else:
-            print(line_of(finding))
-    failed = any(finding.level is Level.FAIL for finding in findings)
-    raise typer.Exit(ExitCode.JOB_FAILED if failed else ExitCode.OK)
+    raise report(asyncio.run(_found()), as_json=as_json)
 
 
 async def _found() -> list[Finding]:
-    return [finding async for finding in provider_findings(load_settings())]
+    return await collected("providers", provider_findings(load_settings()), WHOLE_SECONDS)

@@ -28,6 +28,7 @@ _NOT_NOW = (
 )
 
 _MINIMUM_VERSION = 15
+UNREADABLE_ADDRESS = "it cannot be read as an address; in a password write # / ? [ @ : % as %23 %2F %3F %5B %40 %3A %25"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,11 @@ class Database:
         """A pool with at least one working connection to a server that may be written to and is new enough."""
         try:
             pool = await asyncpg.create_pool(dsn, **_arguments(options))
-        except (ValueError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        except ValueError as error:
+            if isinstance(error, asyncpg.InterfaceError):  # asyncpg's own words; Python's may quote the password
+                raise DatabaseUnavailable(str(error)) from error
+            raise DatabaseUnavailable(UNREADABLE_ADDRESS) from None
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
             raise DatabaseUnavailable(str(error)) from error
         except _NOT_NOW as error:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error

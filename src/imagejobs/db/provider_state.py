@@ -21,6 +21,32 @@ class Circuit:
     last_probe_seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenCircuit:
+    """An account that is known not to work, why, and for how long."""
+
+    account: Account
+    reason: str
+    open_seconds: float
+
+
+async def open_circuits(connection: Connection) -> list[OpenCircuit]:
+    """All of them, those of keys that are no longer in use too."""
+    rows = await connection.fetch(
+        "SELECT provider, key_fingerprint AS fingerprint, circuit_reason AS reason, "
+        "extract(epoch FROM clock_timestamp() - coalesce(circuit_opened_at, updated_at))::float8 AS seconds "
+        "FROM imagejobs.provider_state WHERE circuit_reason IS NOT NULL ORDER BY provider, key_fingerprint"
+    )
+    return [
+        OpenCircuit(
+            account=Account(provider=row["provider"], fingerprint=row["fingerprint"]),
+            reason=row["reason"],
+            open_seconds=row["seconds"],
+        )
+        for row in rows
+    ]
+
+
 async def circuit_of(connection: Connection, account: Account) -> Circuit | None:
     """The account's circuit; None where nothing ever went wrong since it last worked."""
     row = await connection.fetchrow(

@@ -11,6 +11,8 @@ _REFUSED = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
 )
+_NAME_BYTES = 63  # PostgreSQL keeps no more of a name; buckets' names are ASCII
+_VERBS = ("insert", "update", "delete", "select")
 
 
 class PoliciesRefused(Exception):
@@ -20,6 +22,15 @@ class PoliciesRefused(Exception):
 async def has_storage(connection: Connection) -> bool:
     """Whether the database is a Supabase project's, with its table of objects."""
     return bool(await connection.fetchval("SELECT to_regclass('storage.objects') IS NOT NULL"))
+
+
+async def missing(connection: Connection, bucket: str) -> list[str]:
+    """The verbs of ours whose policy is not there under the name that `apply` gives it."""
+    rows = await connection.fetch(
+        "SELECT policyname FROM pg_policies WHERE schemaname = 'storage' AND tablename = 'objects'"
+    )
+    there = {row["policyname"] for row in rows}
+    return [verb for verb in _VERBS if _name(verb, bucket)[:63] not in there]
 
 
 async def apply(tx: Transaction, bucket: str) -> None:
@@ -42,10 +53,14 @@ def statements(bucket: str) -> list[str]:
     }
     made = []
     for verb, check in checks.items():
-        name = f'"imagejobs {verb} {bucket}"'
+        name = f'"{_name(verb, bucket)}"'
         made.append(f"DROP POLICY IF EXISTS {name} ON storage.objects")
         made.append(f"CREATE POLICY {name} ON storage.objects FOR {verb.upper()} {check}")
     return made
+
+
+def _name(verb: str, bucket: str) -> str:
+    return f"imagejobs {verb} {bucket}"
 
 
 def _literal(text: str) -> str:

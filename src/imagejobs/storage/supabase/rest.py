@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import jwt
+
 from imagejobs.errors import StorageError, StorageKeyRejected, StorageRejected, StorageThrottled, StorageUnavailable
 from imagejobs.net.http import AnswerLost, AnswerTooLarge, NotSent, Outbound, OutboundAnswer, OutboundRequest
 from imagejobs.net.retry_after import retry_after_seconds
@@ -37,6 +39,17 @@ class Project:
     def root(self) -> str:
         """The address of its storage server."""
         return f"{self.url.rstrip('/')}/storage/v1"
+
+    @property
+    def role(self) -> str | None:
+        """The role that the key names, unproven; None where it names none."""
+        if self.key.startswith("sb_"):
+            return {"sb_secret_": "service_role", "sb_publishable_": "anon"}.get(self.key[: self.key.find("_", 3) + 1])
+        try:
+            role = jwt.decode(self.key, options={"verify_signature": False}).get("role")
+        except jwt.PyJWTError:
+            return None
+        return role if isinstance(role, str) else None
 
 
 class Rest:

@@ -1,0 +1,105 @@
+"""What a check says, and how it is told. A check that breaks or hangs is a finding like any other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import typer
+
+from imagejobs.cli.console import print_json, printable
+from imagejobs.cli.exits import ExitCode
+
+CHECK_SECONDS = 30.0
+_LETTING_GO_SECONDS = 3.0
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+_MARKS = {Level.OK: "✓", Level.WARN: "\N{EN DASH}", Level.FAIL: "✗"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at, and what to do about it."""
+
+    level: Level
+    subject: str
+    detail: str
+    advice: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ok(subject: str, detail: str) -> Finding:
+    """It is as it should be."""
+    return Finding(level=Level.OK, subject=subject, detail=detail)
+
+
+def warn(subject: str, detail: str, advice: str) -> Finding:
+    """It may do as it is, or could not be looked at."""
+    return Finding(level=Level.WARN, subject=subject, detail=detail, advice=advice)
+
+
+def fail(subject: str, detail: str, advice: str) -> Finding:
+    """It does not work; `advice` is the next step."""
+    return Finding(level=Level.FAIL, subject=subject, detail=detail, advice=advice)
+
+
+async def collected(subject: str, check: AsyncIterator[Finding], seconds: float = CHECK_SECONDS) -> list[Finding]:
+    """The findings of one check, of whatever kind its end is: those it made before it broke or was given up count.
+
+    An unforeseen error is told by its kind only, for its words may hold a password.
+    """
+    found: list[Finding] = []
+
+    async def collect() -> None:
+        async for finding in check:
+            found.append(finding)  # noqa: PERF401 - what was found before a failure is kept
+
+    task = asyncio.create_task(collect())
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        advice = "See that what it asks is up, and that the network lets it through; then run `imagejobs doctor` again."
+        found.append(fail(subject, f"no answer within {seconds:g} s", advice))
+        await _let_go(task)
+    elif (error := _error_of(task)) is not None:
+        advice = "Put right what stands above, then run `imagejobs doctor` again; if it stays, report it as a bug."
+        found.append(fail(subject, f"could not be checked: {type(error).__name__}", advice))
+    return found
+
+
+def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+async def _let_go(task: "asyncio.Task[None]") -> None:
+    """Cancel, and once more where it cleans up and hangs at that too."""
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait({task}, timeout=_LETTING_GO_SECONDS)
+        if task.done():
+            _error_of(task)  # or Python would complain that nobody asked
+            return
+
+
+def report(findings: Sequence[Finding], *, as_json: bool) -> typer.Exit:
+    """Tell them, a line each; the exit to raise is that of a failed check where one failed."""
+    for finding in findings:
+        print_json(finding.document()) if as_json else print(line_of(finding))
+    failed = any(finding.level is Level.FAIL for finding in findings)
+    return typer.Exit(ExitCode.JOB_FAILED if failed else ExitCode.OK)
+
+
+def line_of(finding: Finding) -> str:
+    """The finding for a person, and below it what to do."""
+    advice = f"\n{'':<19}→ {printable(finding.advice)}" if finding.advice else ""
+    return f"{_MARKS[finding.level]} {finding.subject:<16} {printable(finding.detail)}{advice}"

@@ -1,0 +1,81 @@
+"""How the server, the schema and the work on it are: what an operator asks when something is wrong. Nothing is written."""
+
+from dataclasses import dataclass
+
+from imagejobs.db.pool import Connection
+
+_WAITING_SECONDS = 300
+_ORPHANED_SECONDS = 300
+_OVERDUE_SECONDS = 360  # the sweep leaves a running job five minutes beyond its deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The server itself; `clock` is its Unix time at the moment of asking."""
+
+    version: str
+    fsync: str
+    clock: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Workers and jobs. Ages in seconds, 0 where there is none.
+
+    `waiting`: due for more than five minutes, and nothing happened to them since; `overdue`: open though their deadline is
+    long past; `orphaned`: running for a worker that has not been seen for five minutes. A job is counted once.
+    """
+
+    workers_seen: int
+    waiting: int
+    oldest_waiting_seconds: float
+    overdue: int
+    orphaned: int
+    oldest_stuck_seconds: float
+
+
+async def server(connection: Connection) -> Server:
+    """Version, durability and clock."""
+    row = await connection.fetchrow(
+        "SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, "
+        "extract(epoch FROM clock_timestamp())::float8 AS clock"
+    )
+    assert row is not None
+    return Server(**row)
+
+
+async def queue_persistence(connection: Connection) -> str | None:
+    """That of the engine's queue in PostgreSQL's catalogue: `p` survives a crash; None for no table."""
+    found: str | None = await connection.fetchval(
+        "SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('imagejobs.pgqueuer')"
+    )
+    return found
+
+
+async def work(connection: Connection) -> Work:
+    """Who works, and which jobs do not get on."""
+    row = await connection.fetchrow(_WORK, _WAITING_SECONDS, _OVERDUE_SECONDS, _ORPHANED_SECONDS)
+    assert row is not None
+    return Work(**row)
+
+
+_WORK = """
+WITH open AS (
+    SELECT status, updated_at, greatest(updated_at, coalesce(scheduled_at, updated_at)) AS due_at,
+           deadline_at < now() - make_interval(secs => $2) AS is_overdue,
+           status <> 'queued' AND updated_at < now() - make_interval(secs => $3) AND NOT EXISTS (
+               SELECT FROM imagejobs.workers WHERE id = job.claimed_by AND seen_at > now() - make_interval(secs => $3)
+           ) AS is_orphaned
+    FROM public.image_generation_jobs AS job WHERE status IN ('queued', 'processing', 'generating', 'uploading')
+), judged AS (
+    SELECT *, status = 'queued' AND NOT is_overdue AND due_at < now() - make_interval(secs => $1) AS is_waiting FROM open
+)
+SELECT (SELECT count(*) FROM imagejobs.workers WHERE seen_at > now() - interval '1 minute') AS workers_seen,
+       count(*) FILTER (WHERE is_waiting) AS waiting,
+       coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE is_waiting)), 0)::float8 AS oldest_waiting_seconds,
+       count(*) FILTER (WHERE is_overdue) AS overdue,
+       count(*) FILTER (WHERE is_orphaned AND NOT is_overdue) AS orphaned,
+       coalesce(extract(epoch FROM now() - min(updated_at) FILTER (WHERE is_overdue OR is_orphaned)), 0)::float8
+           AS oldest_stuck_seconds
+FROM judged
+"""

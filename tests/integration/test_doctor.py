@@ -1,0 +1,285 @@
+"""`imagejobs doctor` on instances that are well and on ones that are not, over real databases and services."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from imagejobs.app.identifiers import new_id
+from imagejobs.bootstrap import key_fingerprints
+from imagejobs.cli.checks import examine
+from imagejobs.cli.findings import Finding, Level, collected, line_of, ok
+from imagejobs.db import provider_state
+from imagejobs.db.pool import Database
+from imagejobs.db.provider_state import Account
+from imagejobs.errors import ProviderCreditExhausted, ProviderKeyRejected, ProviderUnreachable
+from imagejobs.settings import load_settings
+from tests.support.gemini_server import KEY, running_gemini
+from tests.support.supabase_server import (
+    ANON_JWT,
+    PUBLISHABLE_KEY,
+    SECRET_KEY,
+    SERVICE_JWT,
+    Bucket,
+    SupabaseDouble,
+    supabase_double,
+)
+from tests.support.world import World
+
+pytestmark = pytest.mark.database
+
+Findings = dict[str, Finding]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dsn: str) -> pytest.MonkeyPatch:
+    """The settings of an instance in its own folder, on a migrated database."""
+    for name in os.environ:
+        if name.startswith(("IMAGEJOBS_", "SUPABASE_", "GOOGLE_", "GEMINI_", "NANO_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGEJOBS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    return monkeypatch
+
+
+@pytest.fixture
+def double(here: pytest.MonkeyPatch) -> Iterator[SupabaseDouble]:
+    with supabase_double() as made:
+        made.buckets["asset-images"] = Bucket(name="asset-images")
+        here.setenv("SUPABASE_URL", made.url)
+        here.setenv("SUPABASE_SERVICE_ROLE_KEY", SECRET_KEY)
+        yield made
+
+
+async def found(*secrets: str, ahead: float = 0.0) -> Findings:
+    """By subject. Whatever is wrong, each failure has a next step, and no line tells a secret."""
+    findings = await examine(lambda: time.time() + ahead)
+    for finding in findings:
+        assert finding.level is Level.OK or finding.advice, finding
+        assert not [secret for secret in secrets if secret in json.dumps(finding.document()) + line_of(finding)]
+    return {finding.subject: finding for finding in findings}
+
+
+def failed(findings: Findings) -> set[str]:
+    return {subject for subject, finding in findings.items() if finding.level is Level.FAIL}
+
+
+async def change(dsn: str, statement: str, *values: object) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(statement, *values)
+    await connection.close()
+
+
+async def test_f6_a_healthy_instance_has_no_failure_and_every_subject(double: SupabaseDouble) -> None:
+    findings = await found(SECRET_KEY)
+    assert failed(findings) == set()
+    assert set(findings) >= {
+        *("versions", "settings", "data", "disk", "database", "clock", "schema", "engine", "workers", "jobs", "stuck jobs"),
+        *("circuits", "storage key", "bucket", "rules", "sketch", "default provider", "service"),
+    }
+    assert "service_role" in findings["storage key"].detail
+    assert "everyone reads, without a key" in findings["rules"].detail
+    assert double.buckets["asset-images"].objects == {}
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    "where", ["hidden@127.0.0.1:9/nothing", "hidden@127.0.0.1:port/none", "hidden#@h/d", "hidden@[::1/d"]
+)
+async def test_f6_a_database_that_is_away_hides_nothing_else(here: pytest.MonkeyPatch, where: str) -> None:
+    here.setenv("DATABASE_URL", f"postgresql://nobody:{where}")
+    findings = await found("hidden")
+    assert failed(findings) == {"database"}
+    assert {"bucket", "rules", "sketch", "service"} <= set(findings)
+
+
+async def test_f6_a_schema_that_is_behind_is_named_with_the_command(
+    here: pytest.MonkeyPatch, dsn: str, empty_dsn: str
+) -> None:
+    await change(
+        dsn, "DELETE FROM imagejobs.schema_migrations WHERE number = (SELECT max(number) FROM imagejobs.schema_migrations)"
+    )
+    findings = await found()
+    assert failed(findings) == {"schema"}
+    assert "imagejobs migrate" in findings["schema"].advice
+    assert "stuck jobs" in findings
+    here.setenv("DATABASE_URL", empty_dsn)
+    assert failed(await found()) == {"schema", "engine"}
+
+
+@pytest.mark.usefixtures("here")
+async def test_f6_a_table_that_is_gone_does_not_hide_what_was_read_before(dsn: str) -> None:
+    await change(dsn, "ALTER TABLE imagejobs.workers RENAME TO mislaid")
+    findings = await examine()
+    broken = [finding for finding in findings if finding.level is Level.FAIL]
+    assert [finding.detail for finding in broken] == ["could not be checked: UndefinedTableError"]
+    assert {"schema", "engine", "storage", "sketch"} <= {finding.subject for finding in findings}
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("sb_secret_wrong", "wrong, expired"),
+        (ANON_JWT, "the role anon"),
+        (PUBLISHABLE_KEY, "the role anon"),
+        ("x.y.z", "wrong"),
+    ],
+)
+async def test_f6_a_wrong_storage_key_is_told_from_one_of_the_wrong_role(
+    here: pytest.MonkeyPatch, double: SupabaseDouble, key: str, words: str
+) -> None:
+    here.setenv("SUPABASE_SERVICE_ROLE_KEY", key)
+    findings = await found(key)
+    assert failed(findings) == {"storage key"}
+    assert words in findings["storage key"].detail
+    assert findings["bucket"].level is Level.WARN
+    assert double.buckets["asset-images"].objects == {}
+
+
+async def test_f6_a_bucket_that_is_private_missing_or_open_to_strangers_fails(
+    here: pytest.MonkeyPatch, double: SupabaseDouble
+) -> None:
+    here.setenv("SUPABASE_SERVICE_ROLE_KEY", SERVICE_JWT)
+    here.setenv("SUPABASE_ANON_KEY", ANON_JWT)
+    double.buckets["asset-images"].public = False
+    findings = await found(SERVICE_JWT)
+    assert failed(findings) == {"bucket", "rules"}
+    assert "private" in findings["bucket"].detail
+    double.buckets["asset-images"] = Bucket(name="asset-images", anyone_writes=True)
+    findings = await found(SERVICE_JWT)
+    assert failed(findings) == {"rules"}
+    assert "it was allowed" in findings["rules"].detail
+    del double.buckets["asset-images"]
+    findings = await found(SERVICE_JWT)
+    assert failed(findings) == {"bucket"}
+    assert "imagejobs storage setup" in findings["bucket"].advice
+
+
+@pytest.mark.usefixtures("double")
+async def test_f6_missing_policies_are_listed_where_the_database_is_the_projects(dsn: str) -> None:
+    assert "policies" not in await found()
+    await change(dsn, "CREATE SCHEMA storage; CREATE TABLE storage.objects (bucket_id text)")
+    for verb in ("insert", "select", "update"):
+        await change(dsn, f'CREATE POLICY "imagejobs {verb} asset-images" ON storage.objects FOR {verb}')
+    missing = (await found())["policies"]
+    assert (missing.level, missing.detail) == (Level.WARN, "missing on storage.objects: delete")
+    await change(dsn, 'CREATE POLICY "imagejobs delete asset-images" ON storage.objects FOR DELETE')
+    assert (await found())["policies"].level is Level.OK
+
+
+async def test_f6_a_refused_provider_key_is_named_with_its_setting(here: pytest.MonkeyPatch) -> None:
+    async with running_gemini() as gemini:
+        here.setenv("IMAGEJOBS_GEMINI_BASE_URL", gemini.url)
+        here.setenv("GOOGLE_AI_API_KEY", "AIza-not-the-key")
+        findings = await found("AIza-not-the-key")
+        assert failed(findings) == {"gemini"}
+        assert "IMAGEJOBS_GEMINI_API_KEY" in findings["gemini"].advice
+        here.setenv("GOOGLE_AI_API_KEY", KEY)
+        assert failed(await found(KEY)) == set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "step"),
+    [
+        (ProviderKeyRejected.reason, "IMAGEJOBS_GEMINI_API_KEY"),
+        (ProviderCreditExhausted.reason, "Add credit"),
+        (ProviderUnreachable.reason, "status page"),
+    ],
+)
+async def test_f6_an_open_circuit_says_why_and_what_to_do(
+    here: pytest.MonkeyPatch, database: Database, reason: str, step: str
+) -> None:
+    async with running_gemini() as gemini:
+        here.setenv("IMAGEJOBS_GEMINI_BASE_URL", gemini.url)
+        here.setenv("GOOGLE_AI_API_KEY", KEY)
+        ours = Account(provider="gemini", fingerprint=key_fingerprints(load_settings(), ["gemini"])["gemini"])
+        async with database.connection() as connection:
+            await provider_state.open_circuit(connection, Account(provider="gemini", fingerprint="another key"), reason)
+            assert failed(await found(KEY)) == set()
+            await provider_state.open_circuit(connection, ours, reason)
+        findings = await found(KEY, ours.fingerprint)
+    assert failed(findings) == {"circuits"}
+    assert "gemini: open for 0 min" in findings["circuits"].detail
+    assert step in findings["circuits"].advice
+
+
+@pytest.mark.usefixtures("here")
+async def test_f6_jobs_that_wait_too_long_are_told_from_stuck_ones(world: World) -> None:
+    jobs = [(await world.generate()).json()["jobId"] for _ in range(3)]
+    late = "UPDATE public.image_generation_jobs SET updated_at = now() - $2::interval WHERE id = $1"
+    await world.scalar(late, jobs[0], timedelta(minutes=7))
+    findings = await found()
+    assert failed(findings) == set()
+    assert findings["jobs"].detail.startswith("1 waiting for more than five minutes, the oldest for 7 min")
+    await world.scalar(
+        late.replace(" WHERE", ", status = 'generating', claimed_by = $3 WHERE"), jobs[1], timedelta(hours=3), new_id()
+    )
+    await world.scalar(
+        late.replace(" WHERE", ", deadline_at = now() - interval '1 hour' WHERE"), jobs[2], timedelta(hours=50)
+    )
+    findings = await found()
+    assert failed(findings) == {"stuck jobs"}
+    stuck = findings["stuck jobs"]
+    assert stuck.detail.startswith(
+        "1 open long past the deadline, 1 running for a worker that is gone; the oldest unchanged"
+    )
+    assert "for 2 d 2 h" in stuck.detail
+    assert "Start `imagejobs worker`" in stuck.advice
+    assert findings["jobs"].detail.startswith("1 waiting")
+
+
+@pytest.mark.usefixtures("here")
+async def test_f6_a_job_in_a_live_workers_hands_is_not_stuck(world: World) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    worker = new_id()
+    await world.scalar(
+        "INSERT INTO imagejobs.workers (id, version, host, boot_id, pid, pid_started, lanes, concurrency) "
+        "VALUES ($1, '1', 'h', 'b', 1, '', '{}', 1)",
+        worker,
+    )
+    await world.scalar(
+        "UPDATE public.image_generation_jobs SET status = 'generating', claimed_by = $2, "
+        "updated_at = now() - interval '9 minutes' WHERE id = $1",
+        job_id,
+        worker,
+    )
+    findings = await found()
+    assert failed(findings) == set()
+    assert findings["workers"].detail.startswith("1 ")
+
+
+@pytest.mark.usefixtures("here")
+async def test_f6_a_clock_that_is_off_by_more_than_five_seconds_is_warned_of() -> None:
+    for ahead, level in ((60.0, Level.WARN), (-6.0, Level.WARN), (3.0, Level.OK)):
+        clock = (await found(ahead=ahead))["clock"]
+        assert clock.level is level, clock
+    assert "NTP" in (await found(ahead=60.0))["clock"].advice
+
+
+async def test_f6_a_check_that_hangs_even_while_it_is_given_up_is_cut_off_and_keeps_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("imagejobs.cli.findings._LETTING_GO_SECONDS", 0.05)
+    forever = asyncio.Event()
+
+    async def hangs() -> AsyncIterator[Finding]:
+        yield ok("first", "there")
+        try:
+            await forever.wait()
+        finally:
+            with suppress(TimeoutError):
+                await forever.wait()
+
+    before = time.monotonic()
+    first, cut_off = await collected("slow", hangs(), 0.05)
+    assert time.monotonic() - before < 5
+    assert first.subject == "first"
+    assert (cut_off.level, cut_off.detail) == (Level.FAIL, "no answer within 0.05 s")
