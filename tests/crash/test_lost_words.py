@@ -86,6 +86,7 @@ async def broken_line(
         yield await stack.enter_async_context(opened), proxy, direct
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", list(ResumeClass), ids=lambda resume: resume.value)
 async def test_w1_to_w13_no_exit_at_a_message_to_the_database_loses_a_job_or_buys_in_silence(
     dsn: str, decoder: Decoder, tmp_path: Path, resume: ResumeClass
