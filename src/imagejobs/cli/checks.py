@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from imagejobs import __version__
-from imagejobs.bootstrap import default_provider, load_providers, make_storage, supabase_project
+from imagejobs.app.storage_setup import Verdict, try_rules
+from imagejobs.bootstrap import default_provider, load_providers, make_bucket_of, make_storage, supabase_project
 from imagejobs.cli.database_state import DatabaseState, database_state
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import located, opened
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.client import Backoff, Client, ClientError, JobQuery, Refused
 from imagejobs.errors import ConfigurationError, ImageJobsError
+from imagejobs.net.http import Outbound
 from imagejobs.settings import Settings, load_settings
 
 _LITTLE_BYTES = 1_000_000_000
@@ -170,6 +172,25 @@ async def _storage(settings: Settings) -> AsyncIterator[Finding]:
     finally:
         await storage.close()
     yield _ok("storage", f"{storage.name}: {health.detail}") if health.ok else _fail("storage", health.detail)
+    if health.ok:
+        async for finding in _rules(settings):
+            yield finding
+
+
+async def _rules(settings: Settings) -> AsyncIterator[Finding]:
+    """Who may read and write in the bucket, tried rather than read."""
+    outbound = Outbound()
+    try:
+        if (bucket := make_bucket_of(settings, outbound)) is None:
+            return
+        steps = [step async for step in try_rules(bucket)]
+    finally:
+        await outbound.close()
+    for step in steps:
+        if step.verdict is Verdict.FAIL:
+            yield _fail("policies", step.detail, step.advice)
+    if all(step.verdict is Verdict.OK for step in steps):
+        yield _ok("policies", f"{len(steps)} rules tried: the service role writes, everyone reads, nobody else writes")
 
 
 def _unmade_storage(path: Path) -> Finding:

@@ -18,10 +18,10 @@ def doctor(
 ) -> None:
     """Check everything that the service needs here, and say what to do about what is wrong.
 
-    It looks at the settings, the data directory, the database and its schema, the engine's tables, the storage, each
-    provider (free of charge), the running service and your key to it. Nothing is made or changed that stays: a small file
-    is written where pictures are kept and removed again, and an embedded database that is stopped runs for a moment. The
-    exit code is 1 if a check failed.
+    It looks at the settings, the data directory, the database and its schema, the engine's tables, the storage and who may
+    write there, each provider (free of charge), the running service and your key to it. Nothing is made or changed that
+    stays: small files are written where pictures are kept and removed again, and an embedded database that is stopped
+    runs for a moment. The exit code is 1 if a check failed.
 
     ```
     imagejobs doctor
