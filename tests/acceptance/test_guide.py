@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from tests.support.gemini_server import KEY, GeminiServer, running_gemini
-from tests.support.supabase_server import SECRET_KEY, SupabaseDouble, supabase_double
+from tests.support.supabase_server import PUBLISHABLE_KEY, SECRET_KEY, SupabaseDouble, supabase_double
 from tests.support.up import Place, Up, place, up
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/the-guide.md").read_text()
@@ -167,7 +167,7 @@ class Trouble:
         self.meet("the bucket is gone")
         assert self.someone.shell("imagejobs storage setup").returncode == 0
         double.buckets[BUCKET].anyone_writes = True
-        self.meet("strangers can write into the bucket")
+        self.meet("strangers can write into the bucket", anon=PUBLISHABLE_KEY)
         double.buckets[BUCKET].anyone_writes = False
 
 

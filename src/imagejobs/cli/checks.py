@@ -190,7 +190,9 @@ async def _rules(settings: Settings) -> AsyncIterator[Finding]:
         if step.verdict is Verdict.FAIL:
             yield _fail("policies", step.detail, step.advice)
     if all(step.verdict is Verdict.OK for step in steps):
-        yield _ok("policies", f"{len(steps)} rules tried: the service role writes, everyone reads, nobody else writes")
+        detail = f"{len(steps)} rules hold: the service role writes, everyone reads, a stranger may do nothing else"
+        untried = "; set SUPABASE_ANON_KEY to try that key too" if settings.supabase_anon_key is None else ""
+        yield _ok("policies", detail + untried)
 
 
 def _unmade_storage(path: Path) -> Finding:
