@@ -21,7 +21,7 @@ PAGE = (Path(__file__).parents[2] / "docs/how-to/the-guide.md").read_text()
 ADDRESS = "http://127.0.0.1:3001"
 BUCKET = "asset-images"
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @contextmanager
