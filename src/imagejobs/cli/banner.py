@@ -79,9 +79,9 @@ def _provider(settings: Settings) -> str:
         case "sketch":
             return "sketch: draws by itself, offline and free; set a provider's key for real pictures"
         case None:
-            return "the one that is configured, else the one that a job's model names"
+            return "the one that a job's model names"
         case name:
-            return name
+            return f"{name}, for jobs that name no model"
 
 
 def _reach(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
 
-from imagejobs.bootstrap import load_providers, migrate_database
+from imagejobs.bootstrap import default_provider, load_providers, migrate_database
 from imagejobs.cli.admin_key import ensure_admin_key
 from imagejobs.cli.banner import Ready, banner
 from imagejobs.cli.console import print_json
@@ -130,8 +130,8 @@ async def _decided(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
     providers = load_providers(settings)
     for provider in providers.values():
         await provider.close()
-    if settings.default_provider is None and set(providers) <= {_SKETCH}:
-        decided["default_provider"] = _SKETCH
+    chosen = default_provider(settings, list(providers))
+    decided["default_provider"] = _SKETCH if chosen is None and set(providers) <= {_SKETCH} else chosen
     return settings.model_copy(update=decided)
 
 

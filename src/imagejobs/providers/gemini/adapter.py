@@ -229,7 +229,7 @@ class Gemini:
     ) -> OutboundAnswer:
         if not _KEY.fullmatch(self._api_key):
             raise ProviderKeyRejected(
-                "IMAGEJOBS_GEMINI_API_KEY is no key; copy it anew from Google AI Studio, without spaces."
+                "GOOGLE_AI_API_KEY (or IMAGEJOBS_GEMINI_API_KEY) is no key; copy it from Google AI Studio, without spaces."
             )
         headers = {"x-goog-api-key": self._api_key, "accept": "application/json"}
         request = OutboundRequest(

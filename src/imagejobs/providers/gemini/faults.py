@@ -24,6 +24,7 @@ from imagejobs.providers.remote import Complaint, error_of, quoted
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s")
 _BACKGROUND = re.compile(r"background|interaction", re.IGNORECASE)
 _NO_SUCH_ADDRESS = (404, 405)
+_KEY_SETTINGS = "GOOGLE_AI_API_KEY (or IMAGEJOBS_GEMINI_API_KEY)"
 _QUOTA_DAY_BEGINS = timedelta(hours=8)  # midnight in California, in UTC; an hour late in its summer, never early
 
 
@@ -94,7 +95,7 @@ def _of_the_account(status: int, fault: Fault, words: str) -> ProviderError | No
     """A key or an account that cannot buy, which Google also says with 400."""
     bad_key = any(reason.startswith("API_KEY_") for reason in fault.reasons) or "API key not valid" in fault.message
     if 400 <= status < 500 and bad_key:
-        return ProviderKeyRejected(f"{words}. Set IMAGEJOBS_GEMINI_API_KEY to a key of this project, and start again.")
+        return ProviderKeyRejected(f"{words}. Set {_KEY_SETTINGS} to a key of this project, and start again.")
     if status == 400 and fault.word == "FAILED_PRECONDITION":
         return ProviderKeyRejected(f"{words}. Turn on billing for the key's project, or call from a region Google serves.")
     return None
