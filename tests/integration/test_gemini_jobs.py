@@ -58,7 +58,7 @@ async def test_a_job_has_the_real_size_and_the_real_price(world: World, google: 
         ({"width": 1920, "height": 1080, "fit": "exact"}, "unsupported_capability", "2752x1536"),
         ({"width": 5000, "height": 5000}, "unsupported_capability", "pixels"),
         ({"model": "gemini:nano-banana-2"}, "unknown_model", "gemini-nano-banana-2.1"),
-        ({"mask": {"inputId": "m"}}, "unsupported_capability", "maskDescription"),
+        ({"mask": {"inputId": "m"}, "sourceImage": {"inputId": "s"}}, "unsupported_capability", "maskDescription"),
         ({"fit": "cover"}, "invalid_field", "nearest"),
     ],
 )

@@ -135,7 +135,8 @@ async def test_a14_a_cancel_at_any_point_ends_in_one_truth(paid: tuple[World, St
     assert again["outcome"] == ("too_late" if after.status is JobStatus.COMPLETED else "stopped_before_spend")
     assert again["publicUrl"] == after.public_url
     assert (await world.job(job_id)).event_seq == after.event_seq
-    if provider.resume_class is ResumeClass.LOOKUP and POINTS.index(point) <= POINTS.index("async.between_polls"):
+    in_time = POINTS.index(point) <= POINTS.index("async.between_polls") and point != "budget.after_reserve"
+    if provider.resume_class is ResumeClass.LOOKUP and in_time:  # at the other points the worker may be faster
         assert after.status is JobStatus.CANCELED
     assert not provider.sends or point not in BEFORE_THE_INTENT
 
