@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,12 +108,15 @@ async def test_a_message_waits_for_its_delay_and_its_turn(dsn: str, database: Da
     await send(
         database,
         made,
-        Message(job_id=late, delivery_no=1, lane="sketch", priority=9, delay_seconds=0.7),
         Message(job_id=low, delivery_no=1, lane="sketch", priority=-5),
         Message(job_id=high, delivery_no=1, lane="sketch", priority=5),
     )
     async with running(made, inbox.take):
+        await inbox.has(2)
+        sent_at = time.monotonic()
+        await send(database, made, Message(job_id=late, delivery_no=1, lane="sketch", priority=9, delay_seconds=0.7))
         await inbox.has(3)
+        assert time.monotonic() - sent_at >= 0.7
     assert [job for job, _ in inbox.got] == [high, low, late]
 
 
