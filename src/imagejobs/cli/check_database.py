@@ -9,7 +9,7 @@ from imagejobs.cli.findings import Finding, fail, ok, warn
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
 from imagejobs.db import condition, provider_state, storage_policies
-from imagejobs.db.condition import Work
+from imagejobs.db.condition import Pace, Work
 from imagejobs.db.migrate import known_migrations, schema_version
 from imagejobs.db.pool import Connection
 from imagejobs.db.provider_state import OpenCircuit
@@ -17,6 +17,8 @@ from imagejobs.errors import ConfigurationError, ImageJobsError, ProviderCreditE
 from imagejobs.settings import Settings
 
 _CLOCK_SECONDS = 5.0
+_DRAWN_SECONDS = 30.0
+_STORED_SECONDS = 5.0
 _START = "Start the server or correct DATABASE_URL, then run `imagejobs doctor` again."
 _NTP = "Let both machines keep time by NTP; deadlines and waits go by the database's clock."
 
@@ -51,6 +53,7 @@ async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
         if schema > 0:
             for finding in _work(await condition.work(connection)):
                 yield finding
+            yield _pace(await condition.pace(connection))
             for finding in _circuits(found.settings, await provider_state.open_circuits(connection)):
                 yield finding
 
@@ -118,6 +121,21 @@ def _stuck(work: Work) -> Finding:
         f"{start}: they give such jobs back or end them within a minute. If one stays, `imagejobs jobs show` says how far."
     )
     return fail("stuck jobs", f"{detail}; the oldest unchanged for {_ago(work.oldest_stuck_seconds)}", advice)
+
+
+def _pace(pace: Pace) -> Finding:
+    """F1: slow is no failure, but somebody should know."""
+    if pace.pictures == 0:
+        return ok("pace", "no picture in the last hour")
+    drawn, stored = pace.generating_seconds, pace.uploading_seconds
+    detail = f"{pace.pictures} in the last hour, 95 % drawn within {drawn:.1f} s and stored within {stored:.1f} s"
+    if drawn <= _DRAWN_SECONDS and stored <= _STORED_SECONDS:
+        return ok("pace", detail)
+    where = "provider's" if drawn > _DRAWN_SECONDS else "storage's"
+    advice = (
+        f"Wanted are {_DRAWN_SECONDS:.0f} and {_STORED_SECONDS:.0f} s. Look at the {where} status page, or take another."
+    )
+    return warn("pace", detail, advice)
 
 
 def _circuits(settings: Settings, circuits: list[OpenCircuit]) -> list[Finding]:

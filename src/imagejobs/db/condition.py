@@ -34,6 +34,15 @@ class Work:
     oldest_stuck_seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long the pictures of the last hour took, in seconds: 95 of 100 no longer. A person's retry is not counted."""
+
+    pictures: int
+    generating_seconds: float
+    uploading_seconds: float
+
+
 async def server(connection: Connection) -> Server:
     """Version, durability and clock."""
     row = await connection.fetchrow(
@@ -58,6 +67,24 @@ async def work(connection: Connection) -> Work:
     assert row is not None
     return Work(**row)
 
+
+async def pace(connection: Connection) -> Pace:
+    """What the providers and the storage took for each picture (F1)."""
+    row = await connection.fetchrow(_PACE)
+    assert row is not None
+    return Pace(**row)
+
+
+_PACE = """
+SELECT count(*) AS pictures,
+       coalesce(percentile_cont(0.95) WITHIN GROUP (
+           ORDER BY extract(epoch FROM uploading_started_at - generating_started_at)), 0)::float8 AS generating_seconds,
+       coalesce(percentile_cont(0.95) WITHIN GROUP (
+           ORDER BY extract(epoch FROM completed_at - uploading_started_at)), 0)::float8 AS uploading_seconds
+FROM public.image_generation_jobs
+WHERE status = 'completed' AND completed_at > now() - interval '1 hour' AND retry_count = 0
+  AND created_at > now() - interval '1 day'
+"""
 
 _WORK = """
 WITH open AS (
