@@ -1,5 +1,5 @@
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -19,8 +19,10 @@ from imagejobs.errors import (
     NotFound,
     OutcomeUnknown,
     PermissionDenied,
+    ProviderPaused,
     ProviderThrottled,
     ProviderUnreachable,
+    StorageThrottled,
     StorageUnavailable,
 )
 from tests.support.values import a_job, a_request
@@ -73,6 +75,17 @@ def test_a_throttle_waits_as_told_and_uses_up_nothing() -> None:
     assert decide(ProviderThrottled("x", 7.5), state, SCHEDULE, 0.5) == TryLater(7.5, False)
     assert decide(ProviderThrottled("x", 0.0), state, SCHEDULE, 0.5) == TryLater(1.0, False)
     assert decide(ProviderThrottled("x", 3600.0), state, SCHEDULE, 0.5) == GiveUp()
+
+
+def test_with_another_model_to_go_on_to_waits_count_and_long_ones_are_not_made() -> None:
+    state = RetryState(retries_used=1, max_retries=3, seconds_left=900, has_fallback=True)
+    assert decide(ProviderThrottled("x", 7.5), state, SCHEDULE, 0.5) == TryLater(7.5, True)
+    assert decide(ProviderThrottled("x"), state, SCHEDULE, 0.5) == TryLater(3.0, True)
+    assert decide(ProviderThrottled("x", 30.0), state, SCHEDULE, 0.5) == GiveUp()
+    assert decide(ProviderThrottled("x", 7.5), replace(state, seconds_left=5), SCHEDULE, 0.5) == GiveUp()
+    assert decide(ProviderThrottled("x", 7.5), replace(state, retries_used=3), SCHEDULE, 0.5) == GiveUp()
+    assert decide(ProviderPaused("x", 0.1), state, SCHEDULE, 0.5) == GiveUp()
+    assert decide(StorageThrottled("x", 30.0), state, SCHEDULE, 0.5) == TryLater(30.0, False)
 
 
 def test_p3_a_lost_answer_is_asked_for_again_only_where_that_buys_nothing() -> None:

@@ -81,6 +81,7 @@ export interface GenerateBody {
   readonly seed?: number | null
   readonly n?: number
   readonly model?: string | null
+  /** Models to go on to, in this order, where one cannot make the picture and nothing was charged. */
   readonly fallback?: ReadonlyArray<string>
   readonly priority?: number
   readonly deadlineSeconds?: number | null

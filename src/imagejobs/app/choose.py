@@ -22,6 +22,10 @@ class Choice:
     provider: Provider
     model: ModelCapability
 
+    @property
+    def name(self) -> str:
+        return f"{self.provider.name}:{self.model.name}"
+
 
 def choose(providers: Mapping[str, Provider], default: str | None, wanted: str | None, *, field: str = "model") -> Choice:
     """Resolve `provider`, `provider:model` or an alias; without a wish, the default provider's first model.

@@ -1,12 +1,14 @@
 """Conclude: what an error does to the attempt, the money and the job, in one fenced transaction."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagejobs.app.circuits import note_error
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
+from imagejobs.app.visible import lock_claimed
 from imagejobs.db import access, attempts, jobs, ledger
+from imagejobs.domain.fallback import may_go_on, next_model
 from imagejobs.domain.jobs import Attempt, Claim, Failure, Job, JobStatus, Outcome, ResumeClass, Stage
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.lifecycle import TRANSITIONS, failure_stage
@@ -65,21 +67,23 @@ async def conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
 
 async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
     async with deps.database.transaction() as tx:
-        job = await jobs.lock(tx, claim.job_id, claim.fence)
-        if job is None:
-            raise LostClaim("Another worker owns the job now.")
+        job = await lock_claimed(tx, claim)
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
         verdict = _in_doubt(claim, attempt, error)
         if attempt is not None and attempt.stage is not Stage.ANSWERED:
             await note_error(deps, tx, attempt.provider, error)
-        decision = decide(error, _state(deps, claim, attempt), deps.policy.schedule, deps.clock.chance())
+        state = _state(deps, claim, attempt)
+        decision = decide(error, state, deps.policy.schedule, deps.clock.chance())
         if _ends_canceled(job, attempt):
             decision = GiveUp()
         elif isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:
                 await _close(tx, attempt, error)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
-        moved = await _apply(deps, tx, _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision))
+        ending = _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision)
+        if isinstance(decision, GiveUp) and state.has_fallback and state.seconds_left > 0:
+            ending = await _with_next_model(tx, ending)
+        moved = await _apply(deps, tx, ending)
     tell(deps, job.id)
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
     logger.info("job.%s", moved.status.value, extra=extra)
@@ -107,6 +111,27 @@ class _Ending:
     verdict: ImageJobsError
     decision: Decision
     by_worker: bool = True
+    next_model: str | None = None  # the job goes on with it, its automatic retries renewed
+
+
+async def _with_next_model(tx: Transaction, ending: _Ending) -> _Ending:
+    """The end of a run whose job goes on with its next model, unless it is canceled or something may have been bought.
+
+    The money held for the model that is left goes back; the next purchase reserves its own.
+    """
+    job = ending.job
+    model = next_model(job)
+    if model is None or not may_go_on(ending.verdict) or _ends_canceled(job, ending.attempt):
+        return ending
+    await _release(tx, job)
+    job = await jobs.assign(tx, job.id, *model.split(":", 1))
+    return replace(ending, job=job, decision=TryLater(0.0, counts=False), next_model=model)
+
+
+async def _release(tx: Transaction, job: Job) -> None:
+    """Give back what is held for the job, if anything is."""
+    if (number := await ledger.open_reservation(tx, job.id)) is not None:
+        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
 
 
 def _in_doubt(claim: Claim, attempt: Attempt | None, error: ImageJobsError) -> ImageJobsError:
@@ -135,8 +160,8 @@ async def _apply(deps: Deps, tx: Transaction, ending: _Ending) -> Job:
         raise LostClaim(f"A job that is {job.status.value} cannot be ended so.")
     if isinstance(ending.decision, TryLater):
         await deps.engine.enqueue(tx, [message_for(moved, ending.decision.delay_seconds)])
-    elif (number := await ledger.open_reservation(tx, job.id)) is not None:
-        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
+    else:
+        await _release(tx, job)
     return moved
 
 
@@ -168,6 +193,7 @@ def _state(deps: Deps, claim: Claim, attempt: Attempt | None) -> RetryState:
         max_retries=claim.job.max_retries,
         seconds_left=claim.seconds_left - (deps.clock.monotonic() - claim.claimed_at),
         is_resumable=attempt is not None and _is_resumable(attempt),
+        has_fallback=next_model(claim.job) is not None,
     )
 
 
@@ -192,9 +218,9 @@ def _change(ending: _Ending, purchases: int) -> jobs.Change:
             to=JobStatus.QUEUED,
             fence=fence,
             delay_seconds=decision.delay_seconds,
-            retries=int(decision.counts),
+            retries=int(decision.counts) if ending.next_model is None else -job.retries_used,
             purchases=purchases,
-            event={**event, "retryInSeconds": round(decision.delay_seconds, 3)},
+            event={**event, **_going_on(ending, decision)},
         )
     if _ends_canceled(job, ending.attempt):
         told = {"reason": error.reason, "message": error.detail, "billed": billed.value}
@@ -210,6 +236,13 @@ def _change(ending: _Ending, purchases: int) -> jobs.Change:
     if failure.stage is not None:
         event["failureStage"] = failure.stage.value
     return jobs.Change(to=JobStatus.FAILED, fence=fence, failure=failure, purchases=purchases, event=event)
+
+
+def _going_on(ending: _Ending, decision: TryLater) -> dict[str, object]:
+    """What is told of a job that goes on."""
+    if ending.next_model is not None:
+        return {"nextModel": ending.next_model}
+    return {"retryInSeconds": round(decision.delay_seconds, 3)}
 
 
 def _is_paid(attempt: Attempt | None) -> bool:

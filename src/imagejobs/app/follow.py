@@ -6,13 +6,14 @@ from uuid import UUID
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.query import JobView, get_job
+from imagejobs.app.visible import visible_job
 from imagejobs.app.waiters import wait_for
-from imagejobs.db import events, job_reads
+from imagejobs.db import events
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Job
 from imagejobs.domain.lifecycle import FINAL
-from imagejobs.errors import DatabaseUnavailable, NotFound, RequestError
+from imagejobs.errors import DatabaseUnavailable, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,8 @@ async def await_job(
 
 async def begin_following(deps: Deps, caller: Caller, job_id: UUID, after_seq: int) -> Job | None:
     """The job to follow, if it is the caller's; None where it is finished and nothing comes after `after_seq`."""
-    caller.require(Scope.READ)
     async with deps.database.connection() as connection:
-        job = await job_reads.by_id(connection, job_id)
-    if job is None or not caller.sees(job.project_id):
-        raise NotFound("There is no such job.")
+        job = await visible_job(connection, caller, job_id)
     return None if job.status in FINAL and after_seq >= job.event_seq else job
 
 

@@ -12,7 +12,8 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.pictures import judged
 from imagejobs.app.room import MemoryRoom
-from imagejobs.db import artifacts, inputs, job_reads, jobs
+from imagejobs.app.visible import lock_claimed
+from imagejobs.db import artifacts, inputs, job_reads
 from imagejobs.domain.inputs import MOST_JOB_BYTES, KeptInput, Slot, misfit, slots_of, with_inputs
 from imagejobs.domain.jobs import Claim
 from imagejobs.domain.requests import GenerationRequest, Picture
@@ -23,7 +24,6 @@ from imagejobs.errors import (
     DownloadRejected,
     InputUnavailable,
     InputUnreachable,
-    LostClaim,
     StorageError,
     StorageUnavailable,
     UnusablePicture,
@@ -93,8 +93,7 @@ async def _fill(deps: Deps, claim: Claim, slot: Slot) -> None:
         facts, own = await judged(deps, data, is_ours=slot.source.job_id is not None)
         new = inputs.NewInput(id=new_id(), project_id=claim.job.project_id, facts=facts, data=own)
         async with deps.database.transaction() as tx:
-            if await jobs.lock(tx, claim.job_id, claim.fence) is None:
-                raise LostClaim("Another worker owns the job now.")
+            await lock_claimed(tx, claim)
             kept = await inputs.keep(tx, new)
             await inputs.hold(tx, [claim.job_id], [(slot.name, kept.id)])
     except (AddressRefused, DownloadRejected, UnusablePicture) as error:
@@ -109,8 +108,7 @@ async def _take_uploaded(deps: Deps, claim: Claim, slot: Slot) -> None:
     """An uploaded picture that the job let go when it had long failed, if it is still there."""
     input_id = UUID(slot.source.input_id)
     async with deps.database.transaction() as tx:
-        if await jobs.lock(tx, claim.job_id, claim.fence) is None:
-            raise LostClaim("Another worker owns the job now.")
+        await lock_claimed(tx, claim)
         if not await inputs.take(tx, claim.job.project_id, [input_id]):
             raise InputUnavailable(f"{slot.field} {_GONE}")
         await inputs.hold(tx, [claim.job_id], [(slot.name, input_id)])

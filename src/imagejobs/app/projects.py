@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagejobs.app.deps import Deps
-from imagejobs.app.users import admitted
+from imagejobs.app.users import permitted
 from imagejobs.db import access
 from imagejobs.db.access import Membership, Project
 from imagejobs.db.pool import Connection, Database
@@ -22,37 +22,32 @@ class ProjectWords:
 
 async def get_project(deps: Deps, caller: Caller, project_id: str) -> Project:
     """The project, if it is the caller's."""
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.READ_PROJECT)
+    caller = await permitted(deps, caller, project_id, Operation.READ_PROJECT)
     async with deps.database.connection() as connection:
         return await _existing(connection, project_id)
 
 
 async def put_project(deps: Deps, caller: Caller, project_id: str, words: ProjectWords) -> tuple[Project, bool]:
     """Make the project or replace its words; the project, and whether it is new. A repeat changes nothing."""
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.WRITE_PROJECT)
+    caller = await permitted(deps, caller, project_id, Operation.WRITE_PROJECT)
     return await write_project(deps.database, project_id, words, caller.key_id or caller.name)
 
 
 async def list_members(deps: Deps, caller: Caller, project_id: str) -> list[Membership]:
     """The project's members, oldest first; those of the ownership query from their first request on."""
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.MEMBERS)
+    caller = await permitted(deps, caller, project_id, Operation.MEMBERS)
     return await members_of(deps.database, project_id)
 
 
 async def put_member(deps: Deps, caller: Caller, project_id: str, user_id: str, role: Role) -> bool:
     """Give a user a role; whether they are new. A repeat changes nothing."""
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.MEMBERS)
+    caller = await permitted(deps, caller, project_id, Operation.MEMBERS)
     return await write_member(deps.database, project_id, user_id, role)
 
 
 async def remove_member(deps: Deps, caller: Caller, project_id: str, user_id: str) -> None:
     """End a membership; `NotFound` where there was none. Whom the ownership query names comes back by their next request."""
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.MEMBERS)
+    caller = await permitted(deps, caller, project_id, Operation.MEMBERS)
     await end_member(deps.database, project_id, user_id)
 
 

@@ -21,6 +21,7 @@ from imagejobs.app.news import tell
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.app.stopping import Stop, pause, stop_if_asked
+from imagejobs.app.visible import lock_claimed, move_claimed
 from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
@@ -31,7 +32,6 @@ from imagejobs.errors import (
     CancelRequested,
     DatabaseUnavailable,
     InternalError,
-    LostClaim,
     NoProviderConfigured,
     OutcomeUnknown,
     ProviderError,
@@ -156,8 +156,7 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
 async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote) -> tuple[bool, Attempt]:
     async with deps.database.transaction() as tx:
         change = jobs.Change(to=JobStatus.GENERATING, fence=claim.fence, purchases=1)
-        if await jobs.move(tx, claim.job_id, change) is None:
-            raise LostClaim("Another worker owns the job now.")
+        await move_claimed(tx, claim, change)
         is_watched = await admit(deps, tx, new.provider)
         reservation_no = await ledger.open_reservation(tx, claim.job_id)
         if reservation_no is None:
@@ -181,8 +180,7 @@ async def _reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
 async def _reread(deps: Deps, claim: Claim, attempt_id: UUID) -> Attempt:
     """The attempt whose commit got no answer, if it took place and the claim still holds."""
     async with deps.database.transaction() as tx:
-        if await jobs.lock(tx, claim.job_id, claim.fence) is None:
-            raise LostClaim("Another worker owns the job now.")
+        await lock_claimed(tx, claim)
         attempt = await attempts.open_attempt_of(tx, claim.job_id)
     if attempt is None or attempt.id != attempt_id:
         raise DatabaseUnavailable("The intent was not committed; nothing was sent.")
@@ -198,9 +196,7 @@ async def _resume(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
             "Look at the provider's own usage page; then retry the job, or write it off."
         )
     async with deps.database.transaction() as tx:
-        job = await jobs.lock(tx, claim.job_id, claim.fence)
-        if job is None:
-            raise LostClaim("Another worker owns the job now.")
+        job = await lock_claimed(tx, claim)
         if job.cancel_requested_at is not None and attempt.remote_id is None:
             raise CancelRequested("The job was canceled before its request could be sent again.", is_stopped=False)
         if claim.job.status is JobStatus.PROCESSING:

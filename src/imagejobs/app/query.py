@@ -6,12 +6,12 @@ from uuid import UUID
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.users import admitted
+from imagejobs.app.visible import visible_job
 from imagejobs.db import artifacts, events, job_reads
 from imagejobs.db.job_reads import Filters
 from imagejobs.domain.access import Caller, Scope
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Artifact, Job, JobStatus
-from imagejobs.errors import NotFound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,8 @@ class Page:
 
 async def get_job(deps: Deps, caller: Caller, job_id: UUID) -> JobView:
     """The job, if it is the caller's."""
-    caller.require(Scope.READ)
     async with deps.database.connection() as connection:
-        job = await job_reads.by_id(connection, job_id)
-        if job is None or not caller.sees(job.project_id):
-            raise NotFound("There is no such job.")
+        job = await visible_job(connection, caller, job_id)
         found = await artifacts.of_jobs(connection, [job_id]) if job.status is JobStatus.COMPLETED else {}
     return _view(deps, job, found.get(job_id))
 
@@ -70,9 +67,6 @@ def _view(deps: Deps, job: Job, artifact: Artifact | None) -> JobView:
 
 async def job_events(deps: Deps, caller: Caller, job_id: UUID, after_seq: int) -> list[Event]:
     """The events of the caller's job after `after_seq`, in order."""
-    caller.require(Scope.READ)
     async with deps.database.connection() as connection:
-        job = await job_reads.by_id(connection, job_id)
-        if job is None or not caller.sees(job.project_id):
-            raise NotFound("There is no such job.")
+        await visible_job(connection, caller, job_id)
         return await events.of_job(connection, job_id, after_seq)

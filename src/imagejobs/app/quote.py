@@ -6,9 +6,9 @@ from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
 from imagejobs.app.submit import Target, target_of
-from imagejobs.app.users import admitted
+from imagejobs.app.users import permitted
 from imagejobs.db import access, budgets
-from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.requests import ImageRequest
 from imagejobs.errors import BudgetExhausted, ImageJobsError, NoProviderConfigured, NotFound
 
@@ -27,9 +27,7 @@ async def quote(deps: Deps, caller: Caller, request: ImageRequest) -> Quoted:
 
     Prices and budgets are those of this moment; nothing holds them until the job is made.
     """
-    caller.require(Scope.WRITE)
-    caller = await admitted(deps, caller, request.project_id)
-    caller.require_project(request.project_id, Operation.CREATE_JOB)
+    caller = await permitted(deps, caller, request.project_id, Operation.CREATE_JOB)
     request = await composed(deps, request)
     try:
         target, obstacle = target_of(deps, request), None

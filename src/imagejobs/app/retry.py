@@ -11,6 +11,7 @@ from imagejobs.app.purchase import generation_request
 from imagejobs.app.visible import lock_visible
 from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.errors import BudgetExhausted, InvalidTransition, LostClaim, NoProviderConfigured
 from imagejobs.ports import Transaction
@@ -51,7 +52,9 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
 
 
 async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:
-    """A job that found no provider gets one now, if there is one."""
+    """A job that found no provider gets one now, if there is one; one that went through its fallback begins anew."""
+    if models := models_of(job):
+        return await jobs.assign(tx, job.id, *models[0].split(":", 1))
     if job.provider is not None:
         return job
     try:

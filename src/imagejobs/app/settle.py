@@ -6,10 +6,11 @@ import logging
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
+from imagejobs.app.visible import move_claimed
 from imagejobs.db import artifacts, attempts, jobs
 from imagejobs.domain.artifacts import object_key, thumbnail_key
 from imagejobs.domain.jobs import Artifact, Attempt, Claim, JobStatus, Outcome
-from imagejobs.errors import Billed, LostClaim, StorageUnavailable
+from imagejobs.errors import Billed, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,7 @@ async def _begin_upload(deps: Deps, claim: Claim) -> None:
         return
     async with deps.database.connection() as connection:  # one statement, which commits by itself
         change = jobs.Change(to=JobStatus.UPLOADING, fence=claim.fence)
-        if await jobs.move(connection, claim.job_id, change) is None:
-            raise LostClaim("Another worker owns the job now.")
+        await move_claimed(connection, claim, change)
     tell(deps, claim.job_id)
 
 
@@ -75,8 +75,7 @@ async def _settle(deps: Deps, claim: Claim, artifact: Artifact) -> None:
     )
     end = attempts.Close(outcome=Outcome.SUCCEEDED, billed=Billed.YES, object_key=artifact.object_key)
     async with deps.database.transaction() as tx:
-        if await jobs.move(tx, claim.job_id, change) is None:
-            raise LostClaim("Another worker owns the job now.")
+        await move_claimed(tx, claim, change)
         await attempts.close(tx, artifact.attempt_id, end)
         await artifacts.insert(tx, artifact, deps.storage.name)
         await attempts.drop_staged_bytes(tx, artifact.attempt_id)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.submit import require_project
-from imagejobs.app.users import admitted
+from imagejobs.app.users import permitted
 from imagejobs.db import styles
 from imagejobs.db.styles import NewStyle
-from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.styles import Style
 from imagejobs.errors import InvalidField, NotFound
 
@@ -27,9 +27,7 @@ async def put_style(deps: Deps, caller: Caller, project_id: str, style_id: str, 
     Jobs that exist keep the words and pictures that they took. Its pictures do not expire while they are in a style;
     one that the project does not have is an `InvalidField`, and nothing is written. A repeat changes nothing but the time.
     """
-    caller.require(Scope.WRITE)
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.WRITE_STYLES)
+    caller = await permitted(deps, caller, project_id, Operation.WRITE_STYLES)
     async with deps.database.transaction() as tx:
         await require_project(deps, tx, caller, project_id)
         usable = await styles.usable_inputs(tx, project_id, new.inputs) if new.inputs else set()
@@ -44,9 +42,7 @@ async def put_style(deps: Deps, caller: Caller, project_id: str, style_id: str, 
 
 async def get_style(deps: Deps, caller: Caller, project_id: str, style_id: str) -> Style:
     """The style, if its project is the caller's."""
-    caller.require(Scope.READ)
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.READ_STYLES)
+    caller = await permitted(deps, caller, project_id, Operation.READ_STYLES)
     async with deps.database.connection() as connection:
         style = await styles.by_id(connection, project_id, style_id)
     if style is None:
@@ -56,9 +52,7 @@ async def get_style(deps: Deps, caller: Caller, project_id: str, style_id: str) 
 
 async def list_styles(deps: Deps, caller: Caller, project_id: str, after_id: str | None, limit: int) -> StylePage:
     """A page of the project's styles."""
-    caller.require(Scope.READ)
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.READ_STYLES)
+    caller = await permitted(deps, caller, project_id, Operation.READ_STYLES)
     async with deps.database.connection() as connection:
         found = await styles.page(connection, project_id, after_id, limit + 1)
     page = found[:limit]
@@ -67,9 +61,7 @@ async def list_styles(deps: Deps, caller: Caller, project_id: str, after_id: str
 
 async def delete_style(deps: Deps, caller: Caller, project_id: str, style_id: str) -> None:
     """Remove the style; jobs that took it are not touched. `NotFound` where there is none, as on a repeat."""
-    caller.require(Scope.WRITE)
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.WRITE_STYLES)
+    caller = await permitted(deps, caller, project_id, Operation.WRITE_STYLES)
     async with deps.database.transaction() as tx:
         if not await styles.delete(tx, project_id, style_id):
             raise NotFound("There is no such style.")

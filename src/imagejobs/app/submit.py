@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from imagejobs.app.choose import choose, generation_request, require_capable
+from imagejobs.app.choose import Choice, choose, generation_request, require_capable
 from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
 from imagejobs.app.depth import require_room
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent, require_fetchable
-from imagejobs.app.users import admitted
+from imagejobs.app.users import permitted
 from imagejobs.db import access, budgets, job_reads, jobs
-from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote, to_credits
@@ -54,11 +54,15 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where the request goes, and what it is expected to cost; nothing of it where no provider is configured."""
+    """Where the request goes, and what it is expected to cost; nothing of it where no provider is configured.
+
+    `models` are the first and its fallback, as `provider:model`; empty without a fallback.
+    """
 
     provider: str | None
     model: str | None
     quote: Quote | None
+    models: tuple[str, ...] = ()
 
 
 async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_key: str | None) -> Submission:
@@ -67,9 +71,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
     Raises `IdempotencyKeyReused` where the key named another request, `NotFound` for a project the caller may not write to.
     A repeat under a key is safe at any time; without a key every call makes new jobs.
     """
-    caller.require(Scope.WRITE)
-    caller = await admitted(deps, caller, request.project_id)
-    caller.require_project(request.project_id, Operation.CREATE_JOB)
+    caller = await permitted(deps, caller, request.project_id, Operation.CREATE_JOB)
     fingerprint = request.fingerprint()
     try:
         request = await composed(deps, request)
@@ -97,18 +99,34 @@ def target_of(deps: Deps, request: ImageRequest) -> Target:
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
     except NoProviderConfigured:
+        if request.fallback:
+            return target_of(deps, replace(request, model=request.fallback[0]))
         return Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
+    quote = _priced(deps, request, choice, "model")
+    models = [choice.name]
+    for name in request.fallback:
+        further = choose(deps.providers, None, name, field="fallback")
+        if further.name not in models:
+            _priced(deps, request, further, "fallback")
+            models.append(further.name)
+    target = Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
+    return replace(target, models=tuple(models)) if len(models) > 1 else target
+
+
+def _priced(deps: Deps, request: ImageRequest, choice: Choice, field: str) -> Quote:
+    """What the picture should cost there; refused where the model cannot do it, is gone, or is dearer than allowed."""
     require_capable(choice.model, request)
     try:
         quote = choice.provider.quote(generation_request(request, choice.model))
     except ModelUnavailable as error:
-        raise UnknownModel("model", error.detail) from error
-    for name in request.fallback:
-        choose(deps.providers, deps.policy.default_provider, name, field="fallback")
+        raise UnknownModel(field, error.detail) from error
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
         expected = to_credits(quote.micros, deps.policy.micros_per_credit)
-        raise BudgetExhausted(f"One picture should cost {expected} credits, above maxCost; raise it, or choose another.")
-    return Target(provider=choice.provider.name, model=choice.model.name, quote=quote)
+        where = f" by {choice.name}" if request.fallback else ""
+        raise BudgetExhausted(
+            f"One picture{where} should cost {expected} credits, above maxCost; raise it, or choose another."
+        )
+    return quote
 
 
 async def _insert_surely(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submission | None:
@@ -185,7 +203,7 @@ def _new_jobs(
         height=request.height,
         provider=target.provider,
         model=target.model,
-        params=_params(request, request.seed),
+        params=_params(request, target, request.seed),
         priority=request.priority,
         deadline_seconds=request.deadline_seconds or deadline,
         max_retries=deps.policy.schedule.max_retries,
@@ -198,7 +216,7 @@ def _new_jobs(
         tags=request.tags,
     )
     further = [
-        replace(first, id=job_id, idempotency_key=None, params=_params(request, _next_seed(request.seed, number)))
+        replace(first, id=job_id, idempotency_key=None, params=_params(request, target, _next_seed(request.seed, number)))
         for number, job_id in enumerate(ids[1:], start=1)
     ]
     return [first, *further]
@@ -209,8 +227,8 @@ def _next_seed(seed: int | None, number: int) -> int:
     return number if seed is None else (seed + number) % 2**63
 
 
-def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
-    """What a provider needs beside the columns."""
+def _params(request: ImageRequest, target: Target, seed: int | None) -> Mapping[str, Any]:
+    """What a provider needs beside the columns, and who comes after it."""
     wanted = {
         "seed": seed,
         "negative_prompt": request.negative_prompt,
@@ -219,7 +237,7 @@ def _params(request: ImageRequest, seed: int | None) -> Mapping[str, Any]:
         "fit": request.fit,
         "composed_prompt": request.composed_prompt,
         "on_unknown_outcome": request.on_unknown_outcome,
-        "fallback": list(request.fallback),
+        "models": list(target.models),
         "references": [asdict(reference) for reference in request.references],
         "source_image": request.source_image and asdict(request.source_image),
         "mask": request.mask and asdict(request.mask),

@@ -9,9 +9,9 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.pictures import judged
 from imagejobs.app.submit import require_project
-from imagejobs.app.users import admitted
+from imagejobs.app.users import permitted
 from imagejobs.db import inputs
-from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.inputs import KeptInput
 from imagejobs.errors import MalformedRequest
 
@@ -26,9 +26,7 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
     A repeat with the same bytes in the same project gives the same input, its time renewed. Raises
     `UnusablePicture`, and `NotFound` for a project that the caller may not write to, before the body is read.
     """
-    caller.require(Scope.WRITE)
-    caller = await admitted(deps, caller, project_id)
-    caller.require_project(project_id, Operation.WRITE_INPUTS)
+    caller = await permitted(deps, caller, project_id, Operation.WRITE_INPUTS)
     async with deps.database.transaction() as tx:
         await require_project(deps, tx, caller, project_id)
     deps.known_projects.add(project_id)

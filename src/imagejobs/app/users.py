@@ -5,7 +5,7 @@ import asyncpg
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, ownership
 from imagejobs.db.access import Membership
-from imagejobs.domain.access import Caller, Role, user_caller
+from imagejobs.domain.access import Caller, Operation, Role, user_caller
 
 CONFIRMED_SECONDS = 60.0
 
@@ -39,6 +39,13 @@ async def admitted(deps: Deps, caller: Caller, project_id: str) -> Caller:
         await access.ensure_projects(tx, [project_id], caller.name)
         await access.confirm_member(tx, [project_id], user_id)
     return caller.with_role(project_id, Role.ADMIN)
+
+
+async def permitted(deps: Deps, caller: Caller, project_id: str, operation: Operation) -> Caller:
+    """The caller as `admitted`, if they may do this in the project; refused as by `Caller.require_project`."""
+    caller = await admitted(deps, caller, project_id)
+    caller.require_project(project_id, operation)
+    return caller
 
 
 async def _confirmed(deps: Deps, user_id: str, found: list[Membership]) -> list[Membership]:

@@ -1,12 +1,22 @@
-"""A job as its caller may change it: locked, or exactly as absent as another tenant's."""
+"""A job as its caller may see and change it, and as its worker may: or exactly as absent as another tenant's."""
 
 from uuid import UUID
 
-from imagejobs.db import jobs
-from imagejobs.domain.access import Caller, Operation
-from imagejobs.domain.jobs import Job
-from imagejobs.errors import NotFound
+from imagejobs.db import job_reads, jobs
+from imagejobs.db.pool import Connection
+from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.jobs import Claim, Job
+from imagejobs.errors import LostClaim, NotFound
 from imagejobs.ports import Transaction
+
+
+async def visible_job(connection: Connection, caller: Caller, job_id: UUID) -> Job:
+    """The job, if the caller may read it; `NotFound` where it is not theirs."""
+    caller.require(Scope.READ)
+    job = await job_reads.by_id(connection, job_id)
+    if job is None or not caller.sees(job.project_id):
+        raise NotFound("There is no such job.")
+    return job
 
 
 async def lock_visible(tx: Transaction, caller: Caller, job_id: UUID, operation: Operation = Operation.CHANGE_JOB) -> Job:
@@ -15,4 +25,20 @@ async def lock_visible(tx: Transaction, caller: Caller, job_id: UUID, operation:
     if job is None or not caller.sees(job.project_id):
         raise NotFound("There is no such job.")
     caller.require_allowed(job.project_id, operation)
+    return job
+
+
+async def lock_claimed(tx: Transaction, claim: Claim) -> Job:
+    """The row, locked until the transaction ends; `LostClaim` where another worker owns the job now."""
+    return _held(await jobs.lock(tx, claim.job_id, claim.fence))
+
+
+async def move_claimed(tx: Transaction, claim: Claim, change: jobs.Change) -> Job:
+    """The job, moved; `LostClaim` where another worker owns it now, and then nothing is written."""
+    return _held(await jobs.move(tx, claim.job_id, change))
+
+
+def _held(job: Job | None) -> Job:
+    if job is None:
+        raise LostClaim("Another worker owns the job now.")
     return job

@@ -31,6 +31,10 @@ KeyOption = Annotated[
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
+FallbackOption = Annotated[
+    list[str] | None, typer.Option(help="A model to go on to where the first cannot; may be repeated.", metavar="MODEL")
+]
+
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
 ]
@@ -45,6 +49,7 @@ def generate(
     size: Annotated[str | None, typer.Option(help="Width and height in pixels, as `1024x768`.", metavar="WxH")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and prompt draw the same, where the model can.")] = None,
     model: Annotated[str | None, typer.Option(help="`provider`, `provider:model` or an alias.")] = None,
+    fallback: FallbackOption = None,
     count: Annotated[int, typer.Option("-n", help="How many pictures.", min=1)] = 1,
     project: Annotated[str, typer.Option(help="The project that the job belongs to.")] = "default",
     job_type: JobTypeOption = None,
@@ -72,9 +77,8 @@ def generate(
     ```
     """
     pictures = PictureOptions(references=reference or (), source=source, mask=mask, mask_description=mask_description)
-    kind = job_type or pictures.job_type()
-    named = {"projectId": project, "jobType": kind, "visualStyleCapsuleId": style, "model": model, "seed": seed, "n": count}
-    request = _request(prompt, size, named)
+    named = {"projectId": project, "jobType": job_type or pictures.job_type(), "visualStyleCapsuleId": style, "n": count}
+    request = _request(prompt, size, {**named, "model": model, "fallback": fallback or None, "seed": seed})
     with connected(as_json=as_json) as client:
         request |= pictures.fields(client, project)
         if quote:

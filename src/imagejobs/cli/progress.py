@@ -78,6 +78,8 @@ def _why(event: Event) -> str:
         parts.append(f"{data['reason']}, billed: {data.get('billed', 'unknown')}.")
     if data.get("message") and event.status not in FINAL_STATUSES:
         parts.append(str(data["message"]))
+    if "nextModel" in data:
+        parts.append(f"Goes on with {data['nextModel']}.")
     if "retryInSeconds" in data:
         parts.append(f"Again in {data['retryInSeconds']:.1f} s.")
     return " ".join(parts)

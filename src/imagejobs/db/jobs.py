@@ -176,7 +176,7 @@ async def lock_any(tx: Transaction, job_id: UUID) -> Job | None:
 
 
 async def assign(tx: Transaction, job_id: UUID, provider: str, model: str) -> Job:
-    """Give a job that had none its provider and model."""
+    """Give the job its provider and model, or others."""
     row = await tx.fetchrow(
         "UPDATE public.image_generation_jobs SET provider = $2, model = $3 WHERE id = $1 RETURNING *",
         job_id,

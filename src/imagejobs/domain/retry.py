@@ -7,6 +7,8 @@ from imagejobs.errors import ImageJobsError, ProviderPaused, ProviderThrottled, 
 
 MIN_SNOOZE_SECONDS = 1.0
 MAX_SNOOZE_SECONDS = 15 * 60.0
+PATIENCE_SECONDS = 10.0
+"""The longest wait for one model while another one waits for the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class RetryState:
     max_retries: int
     seconds_left: float
     is_resumable: bool = False  # after a lost answer: the same purchase can be sent or asked for again
+    has_fallback: bool = False  # another model waits for the job, so that it need not wait long for this one
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,17 @@ def decide(error: ImageJobsError, state: RetryState, schedule: RetrySchedule, ch
             states_wait = ProviderThrottled | ProviderPaused | StorageThrottled
             stated = error.retry_after_seconds if isinstance(error, states_wait) else None
             delay, counts = _snooze(stated, state, schedule, chance), False
+            if state.has_fallback and isinstance(error, ProviderThrottled | ProviderPaused):
+                return _impatient(error, TryLater(delay, counts=True), state)
         case _:
             assert_never(error.retry)
     return TryLater(delay, counts) if delay < state.seconds_left else GiveUp()
+
+
+def _impatient(error: ImageJobsError, wait: TryLater, state: RetryState) -> Decision:
+    """With another model to go on to: a wait counts as a retry, a long one is not made, nor one for an outage."""
+    is_long = isinstance(error, ProviderPaused) or wait.delay_seconds > min(PATIENCE_SECONDS, state.seconds_left)
+    return GiveUp() if is_long or state.retries_used >= state.max_retries else wait
 
 
 def _snooze(stated: float | None, state: RetryState, schedule: RetrySchedule, chance: float) -> float:

@@ -135,7 +135,13 @@ class GenerateBody(Wire):
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=MAX_N)] = 1
     model: Id | None = None
-    fallback: Annotated[tuple[Id, ...], Field(max_length=5)] = ()
+    fallback: Annotated[
+        tuple[Id, ...],
+        Field(
+            max_length=5,
+            description="Models to go on to, in this order, where one cannot make the picture and nothing was charged.",
+        ),
+    ] = ()
     priority: Annotated[int, Field(strict=True, ge=-10, le=10)] = 0
     deadline_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = None
     max_cost: Annotated[Decimal, Field(ge=0, le=100_000)] | None = None
