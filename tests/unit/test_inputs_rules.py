@@ -10,8 +10,8 @@ from PIL import Image
 from imagejobs.app.choose import require_capable
 from imagejobs.app.preflight import require_coherent
 from imagejobs.app.room import ByteRoom
-from imagejobs.domain.inputs import MOST_JOB_BYTES, InputFacts, misfit, slots_of
-from imagejobs.domain.jobs import JobType
+from imagejobs.domain.inputs import MOST_JOB_BYTES, misfit, slots_of
+from imagejobs.domain.jobs import JobType, PictureFacts
 from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.errors import InvalidField, UnsupportedCapability
 from imagejobs.imaging.extent import picture_end
@@ -26,8 +26,8 @@ def a_request(job_type: JobType = JobType.GENERATE, **changes: Any) -> ImageRequ
     return ImageRequest(job_type=job_type, **wanted)
 
 
-def facts(width: int = 8, height: int = 8, size_bytes: int = 100) -> InputFacts:
-    return InputFacts(sha256=b"", media_type="image/png", size_bytes=size_bytes, width=width, height=height)
+def facts(width: int = 8, height: int = 8, size_bytes: int = 100) -> PictureFacts:
+    return PictureFacts(sha256=b"", media_type="image/png", size_bytes=size_bytes, width=width, height=height)
 
 
 def encoded(picture_format: str, **options: Any) -> bytes:

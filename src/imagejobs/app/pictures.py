@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from imagejobs.app.deps import Deps
-from imagejobs.domain.inputs import InputFacts
+from imagejobs.domain.jobs import PictureFacts
 from imagejobs.errors import AnswerUnusable, ImageCorrupt, ImageTooLarge, NotAnImage, UnusablePicture
 
 _NEXT_STEPS: Mapping[type[AnswerUnusable], str] = {
@@ -16,7 +16,7 @@ _PADDING = b"\0\t\n\r "
 _JPEG_START = b"\xff\xd8\xff"
 
 
-async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[InputFacts, bytes]:
+async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[PictureFacts, bytes]:
     """What the picture is, and its own bytes; raises `UnusablePicture`.
 
     Bytes behind a picture's end make a file that is two things at once and are refused. Cut off instead: padding, the
@@ -33,13 +33,11 @@ async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[Inp
             f"{len(rest)} bytes that are no part of the picture follow its end; save it anew and send that."
         )
     own = data[:end]
-    return (
-        InputFacts(
-            sha256=hashlib.sha256(own).digest(),
-            media_type=facts.media_type,
-            size_bytes=len(own),
-            width=facts.width,
-            height=facts.height,
-        ),
-        own,
+    kept = PictureFacts(
+        sha256=hashlib.sha256(own).digest(),
+        media_type=facts.media_type,
+        size_bytes=len(own),
+        width=facts.width,
+        height=facts.height,
     )
+    return kept, own

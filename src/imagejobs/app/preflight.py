@@ -6,8 +6,8 @@ from uuid import UUID
 from imagejobs.app.deps import Deps
 from imagejobs.db import artifacts, inputs, job_reads
 from imagejobs.db.jobs import NewJob
-from imagejobs.domain.inputs import InputFacts, Slot, misfit, slots_of
-from imagejobs.domain.jobs import JobStatus, JobType
+from imagejobs.domain.inputs import Slot, misfit, slots_of
+from imagejobs.domain.jobs import JobStatus, JobType, PictureFacts
 from imagejobs.domain.requests import ImageRequest
 from imagejobs.errors import AddressRefused, InvalidField
 from imagejobs.ports import Transaction
@@ -56,7 +56,7 @@ async def hold_inputs(tx: Transaction, new: Sequence[NewJob]) -> None:
         await inputs.hold(tx, [job.id for job in new], [(name, input_id) for name, (input_id, _) in kept.items()])
 
 
-async def _uploaded(tx: Transaction, project_id: str, slots: Sequence[Slot]) -> Mapping[str, tuple[UUID, InputFacts]]:
+async def _uploaded(tx: Transaction, project_id: str, slots: Sequence[Slot]) -> Mapping[str, tuple[UUID, PictureFacts]]:
     wanted = {slot.name: _uuid(slot.source.input_id) for slot in slots if slot.source.input_id is not None}
     found = await inputs.take(tx, project_id, [one for one in wanted.values() if one]) if wanted else {}
     for slot in slots:
@@ -65,8 +65,8 @@ async def _uploaded(tx: Transaction, project_id: str, slots: Sequence[Slot]) -> 
     return {name: (input_id, found[input_id].facts) for name, input_id in wanted.items() if input_id is not None}
 
 
-async def _earlier_pictures(tx: Transaction, project_id: str, slots: Sequence[Slot]) -> dict[str, InputFacts]:
-    facts: dict[str, InputFacts] = {}
+async def _earlier_pictures(tx: Transaction, project_id: str, slots: Sequence[Slot]) -> dict[str, PictureFacts]:
+    facts: dict[str, PictureFacts] = {}
     for slot in slots:
         if slot.source.job_id is None:
             continue
@@ -76,14 +76,7 @@ async def _earlier_pictures(tx: Transaction, project_id: str, slots: Sequence[Sl
         is_there = job is not None and job.project_id == project_id and job.status is JobStatus.COMPLETED
         if not is_there or job_id not in found:
             raise InvalidField(f"{slot.field}.jobId", _NO_JOB)
-        picture = found[job_id]
-        facts[slot.name] = InputFacts(
-            sha256=picture.sha256,
-            media_type=picture.media_type,
-            size_bytes=picture.size_bytes,
-            width=picture.width,
-            height=picture.height,
-        )
+        facts[slot.name] = found[job_id]
     return facts
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
-
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import value_from
 from imagejobs.domain.access import Role
 from imagejobs.ports import Transaction
 
@@ -55,12 +54,14 @@ async def insert_key(tx: Transaction, key: ApiKey) -> None:
 async def key_by_id(connection: Connection, key_id: str) -> ApiKey | None:
     """The key of that public id, revoked or not."""
     row = await connection.fetchrow(_KEY + " WHERE key.id = $1 GROUP BY key.id", key_id)
-    return None if row is None else _key(row)
+    return None if row is None else value_from(ApiKey, row)
 
 
 async def all_keys(connection: Connection) -> list[ApiKey]:
     """Every key, oldest first."""
-    return [_key(row) for row in await connection.fetch(_KEY + " GROUP BY key.id ORDER BY key.created_at, key.id")]
+    return [
+        value_from(ApiKey, row) for row in await connection.fetch(_KEY + " GROUP BY key.id ORDER BY key.created_at, key.id")
+    ]
 
 
 async def revoke_key(tx: Transaction, key_id: str) -> bool:
@@ -108,12 +109,15 @@ class Project:
 async def project(connection: Connection, project_id: str) -> Project | None:
     """The project, if anybody made it."""
     row = await connection.fetchrow("SELECT * FROM imagejobs.projects WHERE id = $1", project_id)
-    return None if row is None else _project(row)
+    return None if row is None else value_from(Project, row)
 
 
 async def all_projects(connection: Connection) -> list[Project]:
     """Every project, oldest first."""
-    return [_project(row) for row in await connection.fetch("SELECT * FROM imagejobs.projects ORDER BY created_at, id")]
+    return [
+        value_from(Project, row)
+        for row in await connection.fetch("SELECT * FROM imagejobs.projects ORDER BY created_at, id")
+    ]
 
 
 async def put_project(tx: Transaction, project_id: str, name: str | None, policy: str, created_by: str) -> bool:
@@ -140,19 +144,19 @@ class Membership:
     confirmed_seconds_ago: float | None
 
 
-_MEMBERSHIP = "SELECT *, extract(epoch FROM now() - confirmed_at)::float8 AS age FROM imagejobs.members "
+_MEMBERSHIP = "SELECT *, extract(epoch FROM now() - confirmed_at)::float8 AS confirmed_seconds_ago FROM imagejobs.members "
 
 
 async def memberships(connection: Connection, user_id: str) -> list[Membership]:
     """The user's places in all projects."""
     rows = await connection.fetch(_MEMBERSHIP + "WHERE user_id = $1 ORDER BY project_id", user_id)
-    return [_membership(row) for row in rows]
+    return [value_from(Membership, row) for row in rows]
 
 
 async def members(connection: Connection, project_id: str) -> list[Membership]:
     """The project's members, oldest first."""
     rows = await connection.fetch(_MEMBERSHIP + "WHERE project_id = $1 ORDER BY created_at, user_id", project_id)
-    return [_membership(row) for row in rows]
+    return [value_from(Membership, row) for row in rows]
 
 
 async def put_member(tx: Transaction, project_id: str, user_id: str, role: Role) -> bool:
@@ -197,38 +201,3 @@ async def on_unknown_outcome(connection: Connection, project_id: str) -> str:
     """The project's policy for purchases whose outcome nobody knows: `fail` or `retry_once`."""
     statement = "SELECT on_unknown_outcome FROM imagejobs.projects WHERE id = $1"
     return str(await connection.fetchval(statement, project_id) or "fail")
-
-
-def _key(row: asyncpg.Record) -> ApiKey:
-    return ApiKey(
-        id=row["id"],
-        secret_sha256=row["secret_sha256"],
-        name=row["name"],
-        scopes=frozenset(row["scopes"]),
-        is_bound=row["is_bound"],
-        project_ids=frozenset(row["project_ids"]),
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-        last_used_at=row["last_used_at"],
-    )
-
-
-def _project(row: asyncpg.Record) -> Project:
-    return Project(
-        id=row["id"],
-        name=row["name"],
-        on_unknown_outcome=row["on_unknown_outcome"],
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-    )
-
-
-def _membership(row: asyncpg.Record) -> Membership:
-    return Membership(
-        project_id=row["project_id"],
-        user_id=row["user_id"],
-        role=Role(row["role"]),
-        created_at=row["created_at"],
-        confirmed_seconds_ago=row["age"],
-    )

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import parameters, value_from
 from imagejobs.domain.jobs import Artifact
 from imagejobs.ports import Transaction
 
@@ -11,17 +12,10 @@ async def insert(tx: Transaction, artifact: Artifact, storage: str) -> None:
     """Record a stored picture; a repeat changes nothing."""
     await tx.execute(
         "INSERT INTO imagejobs.artifacts "
-        "(attempt_id, job_id, object_key, storage, sha256, media_type, size_bytes, width, height) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (attempt_id) DO NOTHING",
-        artifact.attempt_id,
-        artifact.job_id,
-        artifact.object_key,
+        "(sha256, media_type, size_bytes, width, height, job_id, attempt_id, object_key, blurhash, thumbnail_key, storage) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (attempt_id) DO NOTHING",
+        *parameters(artifact),
         storage,
-        artifact.sha256,
-        artifact.media_type,
-        artifact.size_bytes,
-        artifact.width,
-        artifact.height,
     )
 
 
@@ -41,18 +35,4 @@ async def of_jobs(connection: Connection, job_ids: list[UUID]) -> dict[UUID, Art
         "SELECT DISTINCT ON (job_id) * FROM imagejobs.artifacts WHERE job_id = ANY($1) ORDER BY job_id, created_at DESC",
         job_ids,
     )
-    return {
-        row["job_id"]: Artifact(
-            job_id=row["job_id"],
-            attempt_id=row["attempt_id"],
-            object_key=row["object_key"],
-            sha256=row["sha256"],
-            media_type=row["media_type"],
-            size_bytes=row["size_bytes"],
-            width=row["width"],
-            height=row["height"],
-            blurhash=row["blurhash"],
-            thumbnail_key=row["thumbnail_key"],
-        )
-        for row in rows
-    }
+    return {row["job_id"]: value_from(Artifact, row) for row in rows}

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from imagejobs.db.pool import Connection
-from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass, Stage
+from imagejobs.db.rows import parameters, value_from
+from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass
 from imagejobs.errors import Billed
 from imagejobs.ports import Answer, Transaction
 
@@ -31,26 +30,19 @@ async def open_attempt(tx: Transaction, attempt: NewAttempt, reservation_no: int
     row = await tx.fetchrow(
         "INSERT INTO imagejobs.attempts (id, job_id, number, provider, model, resume_class, idempotency_key, "
         "call_deadline_seconds, reservation_no, object_nonce, worker) "
-        "SELECT $1, $2, 1 + count(*), $3, $4, $5, $6, $7, $8, $9, $10 FROM imagejobs.attempts WHERE job_id = $2 RETURNING *",
-        attempt.id,
-        attempt.job_id,
-        attempt.provider,
-        attempt.model,
-        attempt.resume_class.value,
-        str(attempt.id),
-        attempt.call_deadline_seconds,
+        "SELECT $1::uuid, $2, 1 + count(*), $3, $4, $5, $1::text, $6, $9, $7, $8 FROM imagejobs.attempts WHERE job_id = $2 "
+        "RETURNING *",
+        *parameters(attempt),
         reservation_no,
-        attempt.object_nonce,
-        attempt.worker,
     )
     assert row is not None  # INSERT … RETURNING of one row
-    return _attempt(row)
+    return value_from(Attempt, row)
 
 
 async def open_attempt_of(connection: Connection, job_id: UUID) -> Attempt | None:
     """The job's open attempt."""
     row = await connection.fetchrow("SELECT * FROM imagejobs.attempts WHERE job_id = $1 AND outcome IS NULL", job_id)
-    return None if row is None else _attempt(row)
+    return None if row is None else value_from(Attempt, row)
 
 
 async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
@@ -62,7 +54,7 @@ async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
         "ORDER BY number DESC LIMIT 1) RETURNING *",
         job_id,
     )
-    return None if row is None else _attempt(row)
+    return None if row is None else value_from(Attempt, row)
 
 
 async def has_unstored_picture(tx: Transaction, job_id: UUID) -> bool:
@@ -80,11 +72,6 @@ async def count_unknown(tx: Transaction, job_id: UUID) -> int:
     """How many of the job's purchases ended unknown."""
     statement = "SELECT count(*) FROM imagejobs.attempts WHERE job_id = $1 AND outcome = 'unknown'"
     return int(await tx.fetchval(statement, job_id))
-
-
-async def all_of(connection: Connection, job_id: UUID) -> list[asyncpg.Record]:
-    """Every attempt of the job in order, as rows for a person to read."""
-    return list(await connection.fetch("SELECT * FROM imagejobs.attempts WHERE job_id = $1 ORDER BY number", job_id))
 
 
 async def send_again(tx: Transaction, attempt_id: UUID) -> None:
@@ -120,7 +107,7 @@ async def answered(tx: Transaction, attempt_id: UUID, answer: Answer) -> Attempt
         answer.cost.price_version,
         answer.remote_id,
     )
-    return None if row is None else _attempt(row)
+    return None if row is None else value_from(Attempt, row)
 
 
 async def stage_bytes(tx: Transaction, attempt: Attempt, answer: Answer, sha256: bytes) -> None:
@@ -159,15 +146,11 @@ class Close:
 async def close(tx: Transaction, attempt_id: UUID, end: Close) -> bool:
     """End the open attempt; False where it is closed already."""
     row: Any = await tx.fetchval(
-        "UPDATE imagejobs.attempts SET outcome = $2, billed = $3, error_reason = $4, error_message = $5, closed_at = now(), "
-        "object_key = $6, stage = CASE WHEN $2 = 'succeeded' THEN 'settled' ELSE stage END "
+        "UPDATE imagejobs.attempts SET outcome = $2, billed = $3, object_key = $4, error_reason = $5, error_message = $6, "
+        "closed_at = now(), stage = CASE WHEN $2 = 'succeeded' THEN 'settled' ELSE stage END "
         "WHERE id = $1 AND outcome IS NULL RETURNING id",
         attempt_id,
-        end.outcome.value,
-        end.billed.value,
-        end.error_reason,
-        end.error_message,
-        end.object_key,
+        *parameters(end),
     )
     return row is not None
 
@@ -194,24 +177,3 @@ async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> int
         limit,
     )
     return len(rows)
-
-
-def _attempt(row: asyncpg.Record) -> Attempt:
-    return Attempt(
-        id=row["id"],
-        job_id=row["job_id"],
-        number=row["number"],
-        provider=row["provider"],
-        model=row["model"],
-        resume_class=ResumeClass(row["resume_class"]),
-        stage=Stage(row["stage"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        idempotency_key=row["idempotency_key"],
-        remote_id=row["remote_id"],
-        reservation_no=row["reservation_no"],
-        sends=row["sends"],
-        call_deadline_seconds=row["call_deadline_seconds"],
-        object_nonce=row["object_nonce"],
-        object_key=row["object_key"],
-        dispatched_at=row["dispatched_at"],
-    )

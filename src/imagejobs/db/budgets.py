@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import parameters, value_from
 from imagejobs.ports import Transaction
 
 
@@ -173,30 +174,17 @@ ORDER BY budget.scope, budget.scope_id, budget.period
 
 async def current(connection: Connection) -> Sequence[Budget]:
     """Every budget as its current period stands."""
-    return [
-        Budget(
-            id=row["id"],
-            scope=BudgetScope(row["scope"]),
-            scope_id=row["scope_id"],
-            period=BudgetPeriod(row["period"]),
-            cap_micros=row["cap_micros"],
-            reserved_micros=row["reserved_micros"],
-            posted_micros=row["posted_micros"],
-            unknown_micros=row["unknown_micros"],
-            starts_at=row["starts_at"],
-        )
-        for row in await connection.fetch(_CURRENT)
-    ]
+    return [value_from(Budget, row) for row in await connection.fetch(_CURRENT)]
 
 
 _SPEND = """
 SELECT job.project_id, coalesce(job.provider, '') AS provider, coalesce(job.model, '') AS model,
     count(DISTINCT job.id) AS jobs,
-    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'post'), 0) AS posted_micros,
-    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'overrun'), 0) AS overrun_micros,
-    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'reserve' AND reservation.state = 'unknown'), 0)
+    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'post'), 0)::bigint AS posted_micros,
+    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'overrun'), 0)::bigint AS overrun_micros,
+    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'reserve' AND reservation.state = 'unknown'), 0)::bigint
         AS unknown_micros,
-    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'reserve' AND reservation.state = 'reserved'), 0)
+    coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'reserve' AND reservation.state = 'reserved'), 0)::bigint
         AS reserved_micros
 FROM imagejobs.ledger_entries AS entry
 JOIN imagejobs.reservations AS reservation USING (job_id, reservation_no)
@@ -222,7 +210,7 @@ class Spend:
 
 async def spend_since(connection: Connection, since: datetime, project_id: str | None) -> list[Spend]:
     """The spending since an instant, by project, provider and model."""
-    return [Spend(**dict(row)) for row in await connection.fetch(_SPEND, since, project_id)]
+    return [value_from(Spend, row) for row in await connection.fetch(_SPEND, since, project_id)]
 
 
 _SHIFT = f"""
@@ -253,4 +241,4 @@ class Shift:
 async def shift(tx: Transaction, job_id: UUID, reservation_no: int, change: Shift) -> None:
     """Move a reservation's amount within every budget it was held in."""
     if change != Shift():
-        await tx.execute(_SHIFT, job_id, reservation_no, change.reserved, change.posted, change.unknown)
+        await tx.execute(_SHIFT, job_id, reservation_no, *parameters(change))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import value_from
 
 _WAITING_SECONDS = 300
 _ORPHANED_SECONDS = 300
@@ -50,7 +51,7 @@ async def server(connection: Connection) -> Server:
         "extract(epoch FROM clock_timestamp())::float8 AS clock"
     )
     assert row is not None
-    return Server(**row)
+    return value_from(Server, row)
 
 
 async def queue_persistence(connection: Connection) -> str | None:
@@ -65,7 +66,7 @@ async def work(connection: Connection) -> Work:
     """Who works, and which jobs do not get on."""
     row = await connection.fetchrow(_WORK, _WAITING_SECONDS, _OVERDUE_SECONDS, _ORPHANED_SECONDS)
     assert row is not None
-    return Work(**row)
+    return value_from(Work, row)
 
 
 async def pace(connection: Connection) -> Pace:

@@ -7,7 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from imagejobs.db.pool import Connection
-from imagejobs.domain.inputs import InputFacts, KeptInput
+from imagejobs.db.rows import parameters, value_from
+from imagejobs.domain.inputs import KeptInput
+from imagejobs.domain.jobs import PictureFacts
 from imagejobs.ports import Transaction
 
 _FACTS = "id, project_id, sha256, media_type, size_bytes, width, height, expires_at"
@@ -21,7 +23,7 @@ class NewInput:
 
     id: UUID
     project_id: str
-    facts: InputFacts
+    facts: PictureFacts
     data: bytes = field(repr=False)
     created_by: str | None = None
     keep_seconds: float = _HOLD_SECONDS
@@ -37,11 +39,7 @@ async def keep(tx: Transaction, new: NewInput) -> KeptInput:
         f"RETURNING {_FACTS}",
         new.id,
         new.project_id,
-        new.facts.sha256,
-        new.facts.media_type,
-        new.facts.size_bytes,
-        new.facts.width,
-        new.facts.height,
+        *parameters(new.facts),
         new.data,
         new.created_by,
         new.keep_seconds,
@@ -120,15 +118,4 @@ async def prune(tx: Transaction, limit: int) -> int:
 
 
 def _kept(row: asyncpg.Record) -> KeptInput:
-    return KeptInput(
-        id=row["id"],
-        project_id=row["project_id"],
-        facts=InputFacts(
-            sha256=row["sha256"],
-            media_type=row["media_type"],
-            size_bytes=row["size_bytes"],
-            width=row["width"],
-            height=row["height"],
-        ),
-        expires_at=row["expires_at"],
-    )
+    return value_from(KeptInput, row, facts=value_from(PictureFacts, row))

@@ -1,6 +1,5 @@
 """The job rows, read: by id, by key, by batch, by page."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import value_from
 from imagejobs.domain.jobs import Failure, FailureStage, Job, JobStatus, JobType
 from imagejobs.errors import Billed, Code
 
@@ -134,29 +134,9 @@ def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
     return where, values
 
 
-_AS_THEY_ARE = (
-    *("id", "project_id", "branch_id", "prompt", "width", "height", "provider", "model", "scene_id", "shot_id", "asset_id"),
-    *("asset_type", "priority", "batch_id", "parent_job_id", "idempotency_key", "fingerprint", "attempt_count"),
-    *("retry_count", "max_retries", "retries_used", "death_count", "fence", "delivery_no", "event_seq", "estimated_micros"),
-    *("cost_micros", "cost_credits", "max_cost_micros", "public_url", "storage_path", "created_at", "scheduled_at"),
-    *("deadline_at", "processing_started_at", "generating_started_at", "uploading_started_at", "completed_at"),
-    *("updated_at", "cancel_requested_at"),
-)
-
-
 def job_from(row: asyncpg.Record) -> Job:
     """The row as the domain's value."""
-    as_they_are: dict[str, Any] = {name: row[name] for name in _AS_THEY_ARE}
-    return Job(
-        **as_they_are,
-        job_type=JobType(row["job_type"]),
-        status=JobStatus(row["status"]),
-        params=json.loads(row["params"]),
-        tags=tuple(row["tags"]),
-        estimated_credits=row["estimated_cost"],
-        failure=_failure(row),
-        provider_metadata=json.loads(row["provider_metadata"]),
-    )
+    return value_from(Job, row, estimated_credits=row["estimated_cost"], failure=_failure(row))
 
 
 def _failure(row: asyncpg.Record) -> Failure | None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from imagejobs.db.job_reads import job_from
+from imagejobs.db.rows import parameters
 from imagejobs.domain.events import EventKind
 from imagejobs.domain.jobs import Failure, Job, JobStatus, JobType
 from imagejobs.domain.lifecycle import sources
@@ -16,7 +17,7 @@ from imagejobs.ports import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What submit writes; everything else has a default."""
+    """What submit writes, in the order of the statement's parameters; everything else has a default."""
 
     id: UUID
     idempotency_key: str | None
@@ -40,11 +41,11 @@ class NewJob:
     max_retries: int
     max_cost_micros: int | None
     estimated_micros: int | None
-    price_version: str | None
     batch_id: UUID | None
     created_by: str | None
-    key_id: str | None
     tags: Sequence[str]
+    key_id: str | None
+    price_version: str | None
 
 
 _INSERT = """
@@ -78,37 +79,7 @@ async def insert(tx: Transaction, job: NewJob) -> bool:
 
     Waits for a concurrent insert under the same key to commit or roll back.
     """
-    row = await tx.fetchval(
-        _INSERT,
-        job.id,
-        job.idempotency_key,
-        job.fingerprint,
-        job.project_id,
-        job.branch_id,
-        job.scene_id,
-        job.shot_id,
-        job.asset_id,
-        job.asset_type,
-        job.job_type.value,
-        job.prompt,
-        job.style_capsule_id,
-        job.width,
-        job.height,
-        job.provider,
-        job.model,
-        json.dumps(dict(job.params)),
-        job.priority,
-        job.deadline_seconds,
-        job.max_retries,
-        job.max_cost_micros,
-        job.estimated_micros,
-        job.batch_id,
-        job.created_by,
-        list(job.tags),
-        job.key_id,
-        job.price_version,
-    )
-    return row is not None
+    return await tx.fetchval(_INSERT, *parameters(job)) is not None
 
 
 _CLAIM = """
@@ -120,8 +91,8 @@ WITH before AS (
         status = CASE WHEN target.status = 'queued' THEN 'processing' ELSE target.status END,
         processing_started_at = CASE WHEN target.status = 'queued' THEN now() ELSE target.processing_started_at END,
         death_count = target.death_count
-            + CASE WHEN target.status = 'queued' OR target.claimed_by = $4 THEN 0 ELSE 1 END,
-        claimed_by = $4,
+            + CASE WHEN target.status = 'queued' OR target.claimed_by = $3 THEN 0 ELSE 1 END,
+        claimed_by = $3,
         event_seq = target.event_seq + CASE WHEN target.status = 'queued' THEN 1 ELSE 0 END,
         scheduled_at = NULL,
         updated_at = greatest(target.updated_at, now())
@@ -129,7 +100,7 @@ WITH before AS (
     WHERE target.id = before.id
       AND target.delivery_no = $2
       AND target.status IN ('queued', 'processing', 'generating', 'uploading')
-      AND ($3::bigint IS NULL OR target.fence = $3)
+      AND ($4::bigint IS NULL OR target.fence = $4)
     RETURNING target.*, before.status AS status_before
 ), event AS (
     INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
@@ -154,7 +125,7 @@ async def claim(tx: Transaction, taking: Taking) -> tuple[Job, float] | None:
 
     A running job that comes to another worker had its own die: `death_count` grows, the status stays.
     """
-    row = await tx.fetchrow(_CLAIM, taking.job_id, taking.delivery_no, taking.held_fence, taking.worker_id)
+    row = await tx.fetchrow(_CLAIM, *parameters(taking))
     return None if row is None else (job_from(row), row["seconds_left"])
 
 

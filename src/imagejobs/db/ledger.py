@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imagejobs.db.budgets import Shift, shift
+from imagejobs.db.rows import parameters
 from imagejobs.ports import Transaction
 
 
@@ -47,20 +48,20 @@ async def reserve_again(
 _CLOSE = """
 WITH before AS (
     SELECT job_id, reservation_no, state, amount_micros FROM imagejobs.reservations
-    WHERE job_id = $1 AND reservation_no = $2 AND state = ANY($4) FOR NO KEY UPDATE
+    WHERE job_id = $1 AND reservation_no = $2 AND state = ANY($5) FOR NO KEY UPDATE
 ), reservation AS (
-    UPDATE imagejobs.reservations AS target SET state = $3, closed_at = now() FROM before
+    UPDATE imagejobs.reservations AS target SET state = $4, closed_at = now() FROM before
     WHERE target.job_id = before.job_id AND target.reservation_no = before.reservation_no
     RETURNING target.*, before.state AS state_before
 ), entry AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version, note)
-    SELECT job_id, reservation_no, $5, project_id, key_id, $6, coalesce($7, amount_micros), coalesce($8, price_version), $9
+    SELECT job_id, reservation_no, $3, project_id, key_id, $6, coalesce($7, amount_micros), coalesce($8, price_version), $9
     FROM reservation
 ), overrun AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version)
-    SELECT job_id, reservation_no, $5, project_id, key_id, 'overrun', $7 - amount_micros, coalesce($8, price_version)
+    SELECT job_id, reservation_no, $3, project_id, key_id, 'overrun', $7 - amount_micros, coalesce($8, price_version)
     FROM reservation WHERE $7 > amount_micros
 )
 SELECT state_before, amount_micros FROM reservation
@@ -93,71 +94,42 @@ async def post(tx: Transaction, purchase: Purchase, micros: int, price_version: 
 
     Never refused for the amount: what exceeds the reservation becomes an `overrun` entry beside the posting.
     """
-    closing = _Closing(
-        state="posted", sources=("reserved", "unknown"), kind="post", micros=micros, price_version=price_version
-    )
-    before = await _close(tx, purchase, closing)
-    if before is None:
-        return False
-    state, amount = before
-    held = Shift(reserved=-amount, posted=micros) if state == "reserved" else Shift(unknown=-amount, posted=micros)
-    await shift(tx, purchase.job_id, purchase.reservation_no, held)
-    return True
+    sources = ("reserved", "unknown")
+    closing = _Closing(state="posted", sources=sources, kind="post", micros=micros, price_version=price_version)
+    return await _close(tx, purchase, closing) is not None
 
 
 async def post_reserved(tx: Transaction, purchase: Purchase) -> int | None:
     """Turn the reservation into spend at the price it was made at; the amount, None where it is closed already."""
-    before = await _close(tx, purchase, _Closing(state="posted", sources=("reserved",), kind="post"))
-    if before is None:
-        return None
-    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1], posted=before[1]))
-    return before[1]
+    return await _close(tx, purchase, _Closing(state="posted", sources=("reserved",), kind="post"))
 
 
 async def release(tx: Transaction, purchase: Purchase) -> bool:
     """Give the money back: nothing was bought."""
-    before = await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))
-    if before is None:
-        return False
-    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1]))
-    return True
+    return await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release")) is not None
 
 
 async def mark_unknown(tx: Transaction, purchase: Purchase) -> bool:
     """Keep the money as unknown spend, never guessed, until a person or a late answer says."""
-    before = await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown"))
-    if before is None:
-        return False
-    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(reserved=-before[1], unknown=before[1]))
-    return True
+    return await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown")) is not None
 
 
 async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, note: str) -> int | None:
     """A person's word on unknown spend: posted as reserved, or released. What was posted; None where nothing was unknown."""
-    state = "posted" if billed else "released"
-    closing = _Closing(state=state, sources=("unknown",), kind="post" if billed else "release", note=note)
-    before = await _close(tx, purchase, closing)
-    if before is None:
+    state, kind = ("posted", "post") if billed else ("released", "release")
+    return await _close(tx, purchase, _Closing(state=state, sources=("unknown",), kind=kind, note=note))
+
+
+async def _close(tx: Transaction, purchase: Purchase, closing: _Closing) -> int | None:
+    """Close the reservation, and shift its amount within its budgets: what is spent or unknown now, None where none fits."""
+    row = await tx.fetchrow(_CLOSE, *parameters(purchase), *parameters(closing))
+    if row is None:
         return None
-    posted = before[1] if billed else 0
-    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(unknown=-before[1], posted=posted))
-    return posted
-
-
-async def _close(tx: Transaction, purchase: Purchase, closing: _Closing) -> tuple[str, int] | None:
-    row = await tx.fetchrow(
-        _CLOSE,
-        purchase.job_id,
-        purchase.reservation_no,
-        closing.state,
-        list(closing.sources),
-        purchase.attempt_id,
-        closing.kind,
-        closing.micros,
-        closing.price_version,
-        closing.note,
-    )
-    return None if row is None else (row["state_before"], row["amount_micros"])
+    held: int = row["amount_micros"]
+    now = 0 if closing.state == "released" else held if closing.micros is None else closing.micros
+    counts = {row["state_before"]: -held} | ({closing.state: now} if now else {})
+    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(**counts))
+    return now
 
 
 async def unknown_reservations(tx: Transaction, job_id: UUID) -> list[int]:

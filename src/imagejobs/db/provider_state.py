@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import parameters, value_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,29 +35,22 @@ async def open_circuits(connection: Connection) -> list[OpenCircuit]:
     """All of them, those of keys that are no longer in use too."""
     rows = await connection.fetch(
         "SELECT provider, key_fingerprint AS fingerprint, circuit_reason AS reason, "
-        "extract(epoch FROM clock_timestamp() - coalesce(circuit_opened_at, updated_at))::float8 AS seconds "
+        "extract(epoch FROM clock_timestamp() - coalesce(circuit_opened_at, updated_at))::float8 AS open_seconds "
         "FROM imagejobs.provider_state WHERE circuit_reason IS NOT NULL ORDER BY provider, key_fingerprint"
     )
-    return [
-        OpenCircuit(
-            account=Account(provider=row["provider"], fingerprint=row["fingerprint"]),
-            reason=row["reason"],
-            open_seconds=row["seconds"],
-        )
-        for row in rows
-    ]
+    return [value_from(OpenCircuit, row, account=value_from(Account, row)) for row in rows]
 
 
 async def circuit_of(connection: Connection, account: Account) -> Circuit | None:
     """The account's circuit; None where nothing ever went wrong since it last worked."""
     row = await connection.fetchrow(
-        "SELECT circuit_reason, coalesce(extract(epoch FROM clock_timestamp() - probe_at), 0)::float8 AS seconds "
+        "SELECT circuit_reason AS reason, "
+        "coalesce(extract(epoch FROM clock_timestamp() - probe_at), 0)::float8 AS last_probe_seconds "
         "FROM imagejobs.provider_state WHERE provider = $1 AND key_fingerprint = $2 "
         "AND (circuit_reason IS NOT NULL OR facts ? 'failures')",
-        account.provider,
-        account.fingerprint,
+        *parameters(account),
     )
-    return None if row is None else Circuit(reason=row["circuit_reason"], last_probe_seconds=row["seconds"])
+    return None if row is None else value_from(Circuit, row)
 
 
 async def take_probe(connection: Connection, account: Account, every_seconds: float) -> bool:
@@ -65,8 +59,7 @@ async def take_probe(connection: Connection, account: Account, every_seconds: fl
         "UPDATE imagejobs.provider_state SET probe_at = clock_timestamp(), updated_at = now() "
         "WHERE provider = $1 AND key_fingerprint = $2 AND circuit_reason IS NOT NULL "
         "AND probe_at <= clock_timestamp() - make_interval(secs => $3)",
-        account.provider,
-        account.fingerprint,
+        *parameters(account),
         every_seconds,
     )
     return bool(taken == "UPDATE 1")
@@ -79,8 +72,7 @@ async def open_circuit(connection: Connection, account: Account, reason: str) ->
         "VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp()) ON CONFLICT (provider, key_fingerprint) DO UPDATE "
         "SET circuit_reason = $3, circuit_opened_at = coalesce(s.circuit_opened_at, clock_timestamp()), "
         "probe_at = clock_timestamp(), updated_at = now()",
-        account.provider,
-        account.fingerprint,
+        *parameters(account),
         reason,
     )
 
@@ -92,8 +84,7 @@ async def count_failure(connection: Connection, account: Account) -> int:
         "VALUES ($1, $2, jsonb_build_object('failures', 1)) ON CONFLICT (provider, key_fingerprint) DO UPDATE "
         "SET facts = s.facts || jsonb_build_object('failures', coalesce((s.facts ->> 'failures')::int, 0) + 1), "
         "updated_at = now() RETURNING (facts ->> 'failures')::int",
-        account.provider,
-        account.fingerprint,
+        *parameters(account),
     )
     return int(count)
 
@@ -104,6 +95,5 @@ async def close_circuit(connection: Connection, account: Account) -> None:
         "UPDATE imagejobs.provider_state SET circuit_reason = NULL, circuit_opened_at = NULL, probe_at = NULL, "
         "facts = facts - 'failures', updated_at = now() WHERE provider = $1 AND key_fingerprint = $2 "
         "AND (circuit_reason IS NOT NULL OR facts ? 'failures')",
-        account.provider,
-        account.fingerprint,
+        *parameters(account),
     )

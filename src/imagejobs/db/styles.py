@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from imagejobs.db.pool import Connection
+from imagejobs.db.rows import value_from
 from imagejobs.domain.styles import Style
 from imagejobs.ports import Transaction
 
@@ -79,12 +80,5 @@ async def usable_inputs(tx: Transaction, project_id: str, inputs: Sequence[UUID]
 
 
 def _style(row: asyncpg.Record) -> Style:
-    return Style(
-        id=row["id"],
-        name=row["name"],
-        descriptors=tuple(json.loads(row["descriptors"])),
-        pillars=tuple(json.loads(row["pillars"])),
-        inputs=tuple(row["inputs"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+    lists = {name: tuple(json.loads(row[name])) for name in ("descriptors", "pillars")}
+    return value_from(Style, row, **lists)

@@ -1,9 +1,9 @@
 """The rows of workers that say they are there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from imagejobs.db.rows import parameters, value_from
 from imagejobs.ports import Transaction
 
 
@@ -17,7 +17,7 @@ class Worker:
     boot_id: str
     pid: int
     pid_started: str
-    lanes: Sequence[str]
+    lanes: tuple[str, ...]
     concurrency: int
 
 
@@ -26,14 +26,7 @@ async def insert(tx: Transaction, worker: Worker) -> None:
     await tx.execute(
         "INSERT INTO imagejobs.workers (id, version, host, boot_id, pid, pid_started, lanes, concurrency) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-        worker.id,
-        worker.version,
-        worker.host,
-        worker.boot_id,
-        worker.pid,
-        worker.pid_started,
-        list(worker.lanes),
-        worker.concurrency,
+        *parameters(worker),
     )
 
 
@@ -49,19 +42,7 @@ async def on_host(tx: Transaction, host: str, boot_id: str) -> list[Worker]:
         host,
         boot_id,
     )
-    return [
-        Worker(
-            id=row["id"],
-            version=row["version"],
-            host=row["host"],
-            boot_id=row["boot_id"],
-            pid=row["pid"],
-            pid_started=row["pid_started"],
-            lanes=tuple(row["lanes"]),
-            concurrency=row["concurrency"],
-        )
-        for row in rows
-    ]
+    return [value_from(Worker, row) for row in rows]
 
 
 async def delete(tx: Transaction, worker_id: UUID) -> None:

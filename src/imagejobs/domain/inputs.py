@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from imagejobs.domain.jobs import PictureFacts
 from imagejobs.domain.requests import GenerationRequest, Picture, PictureSource, ReferenceRole
 
 SOURCE_SLOT = "source"
@@ -15,23 +16,12 @@ MOST_JOB_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputFacts:
-    """What is known of a picture's bytes."""
-
-    sha256: bytes
-    media_type: str
-    size_bytes: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class KeptInput:
     """A picture kept for jobs of its project."""
 
     id: UUID
     project_id: str
-    facts: InputFacts
+    facts: PictureFacts
     expires_at: datetime
 
 
@@ -66,7 +56,7 @@ def slots_of(params: Mapping[str, Any]) -> list[Slot]:
     return slots
 
 
-def misfit(facts: Mapping[str, InputFacts]) -> tuple[str, str] | None:
+def misfit(facts: Mapping[str, PictureFacts]) -> tuple[str, str] | None:
     """Field and problem where the pictures known so far, by slot, do not go together."""
     source, mask = facts.get(SOURCE_SLOT), facts.get(MASK_SLOT)
     if source and mask and (source.width, source.height) != (mask.width, mask.height):

@@ -161,17 +161,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artifact:
-    """A stored picture."""
+class PictureFacts:
+    """What is known of a picture's bytes."""
 
-    job_id: UUID
-    attempt_id: UUID
-    object_key: str
     sha256: bytes
     media_type: str
     size_bytes: int
     width: int
     height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(PictureFacts):
+    """A stored picture."""
+
+    job_id: UUID
+    attempt_id: UUID
+    object_key: str
     blurhash: str | None
     thumbnail_key: str | None
 
