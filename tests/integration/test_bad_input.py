@@ -177,7 +177,7 @@ async def test_a_key_without_the_scope_or_revoked_is_refused(world: World) -> No
     world.client.headers["authorization"] = f"Bearer {maker}"
     assert (await world.generate(projectId="not-made-yet")).status_code == 404
     await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() WHERE id = $1", maker.id)
-    world.deps.keys._callers.clear()
+    world.deps.keys.clear()
     assert (await world.generate()).status_code == 401
 
 

@@ -164,7 +164,7 @@ async def test_x15_a_revoked_key_ends_its_stream(world: World) -> None:
         events = told(answer)
         await anext(events)
         await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() RETURNING id")
-        deps.keys._callers.clear()
+        deps.keys.clear()
         assert [event async for event in events if event] == []
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from imagejobs.app.caches import Depths
+from imagejobs.app.caches import DEPTH_SECONDS, Memory
 from imagejobs.web.rates import RateLimit, Rates
 from imagejobs.web.server import create_app
 from tests.support.world import BASE, World
@@ -83,7 +83,7 @@ async def test_a_bucket_fills_again_with_time() -> None:
 
 async def test_a_full_queue_refuses_new_jobs_but_knows_old_ones(world: World) -> None:
     policy = replace(world.deps.policy, max_queued=4, max_queued_per_project=3)
-    deps = replace(world.deps, policy=policy, depths=Depths())
+    deps = replace(world.deps, policy=policy, depths=Memory(DEPTH_SECONDS))
     transport = httpx2.ASGITransport(create_app(deps))
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=world.client.headers) as client:
         busy = replace(world, client=client, deps=deps)
@@ -92,7 +92,7 @@ async def test_a_full_queue_refuses_new_jobs_but_knows_old_ones(world: World) ->
         assert first.status_code == 202
         at_once = await asyncio.gather(*(busy.generate() for _ in range(5)))
         assert sorted(answer.status_code for answer in at_once) == [202, 429, 429, 429, 429]
-        deps.depths._counted.clear()
+        deps.depths.clear()
         refused = await busy.generate()
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
         assert "project" in refused.json()["detail"]
@@ -102,5 +102,5 @@ async def test_a_full_queue_refuses_new_jobs_but_knows_old_ones(world: World) ->
         assert "queue has room for 4" in (await busy.generate(projectId="third")).json()["detail"]
         assert await world.scalar("SELECT count(*) FROM image_generation_jobs") == 4
         await busy.work_off(first.json()["jobId"])
-        deps.depths._counted.clear()
+        deps.depths.clear()
         assert (await busy.generate()).status_code == 202

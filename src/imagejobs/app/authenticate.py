@@ -37,5 +37,6 @@ async def _look_up(deps: Deps, key_id: str, now: float) -> tuple[bytes, Caller] 
         scopes=frozenset(Scope(scope) for scope in found.scopes),
         project_ids=found.project_ids if found.is_bound else None,
     )
-    deps.keys.put(key_id, found.secret_sha256, caller, now)
-    return found.secret_sha256, caller
+    known = found.secret_sha256, caller
+    deps.keys.put(key_id, known, now)
+    return known

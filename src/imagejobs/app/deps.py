@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from imagejobs.app.caches import Depths, KeyCache, KnownProjects, Refusals
+from imagejobs.app.caches import DEPTH_SECONDS, Depth, KnownProjects, Memory
 from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom, StagingRoom
 from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
+from imagejobs.domain.access import Caller
 from imagejobs.domain.money import MICROS
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.imaging import Decoder
@@ -60,8 +61,8 @@ class Deps:
     input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
     input_bytes: ByteRoom = field(default_factory=ByteRoom)
     staging_room: StagingRoom = field(default_factory=StagingRoom)
-    keys: KeyCache = field(default_factory=KeyCache)
-    refusals: Refusals = field(default_factory=Refusals)
+    keys: Memory[str, tuple[bytes, Caller]] = field(default_factory=Memory)
+    refusals: Memory[tuple[str, str], bool] = field(default_factory=Memory)
     known_projects: KnownProjects = field(default_factory=KnownProjects)
-    depths: Depths = field(default_factory=Depths)
+    depths: Memory[str, Depth] = field(default_factory=lambda: Memory(DEPTH_SECONDS))
     waiters: Waiters = field(default_factory=Waiters)

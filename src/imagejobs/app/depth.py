@@ -5,7 +5,6 @@ from imagejobs.app.deps import Deps
 from imagejobs.db import job_reads
 from imagejobs.errors import TooManyRequests
 
-_COUNT_SECONDS = 1.0
 _AGAIN_SECONDS = 10.0
 _FULL = "The {whose} has room for {limit} jobs, and is full; nothing was accepted. Send the same again later."
 
@@ -23,8 +22,8 @@ async def require_room(deps: Deps, project_id: str, jobs: int) -> None:
     if found is None:
         async with deps.database.connection() as connection:
             limits = (policy.max_queued, policy.max_queued_per_project)
-            found = Depth(*await job_reads.count_queued(connection, project_id, *limits), until=now + _COUNT_SECONDS)
-        deps.depths.put(project_id, found)
+            found = Depth(*await job_reads.count_queued(connection, project_id, *limits))
+        deps.depths.put(project_id, found, now)
     if policy.max_queued and found.in_all + jobs > policy.max_queued:
         raise TooManyRequests(_FULL.format(whose="queue", limit=policy.max_queued), _AGAIN_SECONDS)
     if policy.max_queued_per_project and found.in_project + jobs > policy.max_queued_per_project:

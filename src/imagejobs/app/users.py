@@ -30,10 +30,10 @@ async def admitted(deps: Deps, caller: Caller, project_id: str) -> Caller:
     user_id, now = caller.user_id, deps.clock.monotonic()
     if user_id is None or caller.sees(project_id) or deps.policy.ownership_query is None:
         return caller
-    if deps.refusals.has(user_id, project_id, now):
+    if deps.refusals.get((user_id, project_id), now):
         return caller
     if not await _owns(deps, user_id, project_id):
-        deps.refusals.add(user_id, project_id, now)
+        deps.refusals.put((user_id, project_id), True, now)
         return caller
     async with deps.database.transaction() as tx:
         await access.ensure_projects(tx, [project_id], caller.name)
