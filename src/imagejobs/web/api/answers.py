@@ -2,16 +2,15 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 from uuid import UUID
-
-from pydantic.alias_generators import to_camel
 
 from imagejobs.app.cancel import Receipt
 from imagejobs.app.query import JobView
 from imagejobs.app.retry import Retried
 from imagejobs.app.submit import Submission
-from imagejobs.domain.jobs import Failure, JobStatus, JobType
+from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.money import to_credits
 from imagejobs.errors import Billed
 from imagejobs.web.api.requests import Wire
@@ -155,9 +154,40 @@ class EventList(Wire):
     events: list[EventBody]
 
 
+def document(body: type[Wire], source: object, **given: object) -> dict[str, Any]:
+    """The body's members in their order as JSON has them: those given, else what the source calls so.
+
+    A member whose default is null is there only where it is given.
+    """
+    return {
+        alias: _plain(given[name] if name in given else getattr(source, name))
+        for name, alias, is_optional in _members(body)
+        if name in given or not is_optional
+    }
+
+
+@cache
+def _members(body: type[Wire]) -> list[tuple[str, str, bool]]:
+    return [(name, str(field.alias), field.default is None) for name, field in body.model_fields.items()]
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return iso(value)
+        case UUID():
+            return str(value)
+        case Decimal():
+            return float(value)
+        case bytes():
+            return value.hex()
+        case _:
+            return value
+
+
 def submission_json(submission: Submission) -> dict[str, Any]:
     """The answer to a submission (A2)."""
-    refs = [{"jobId": str(job.id), "status": job.status.value} for job in submission.jobs]
+    refs = [document(JobRef, job, job_id=job.id) for job in submission.jobs]
     if submission.batch_id is None:
         return refs[0]
     return {**refs[0], "batchId": str(submission.batch_id), "jobs": refs}
@@ -165,90 +195,37 @@ def submission_json(submission: Submission) -> dict[str, Any]:
 
 def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
     """The retry as `RetryAnswer` describes it."""
-    estimated = retried.estimated_micros
-    return {
-        "jobId": str(retried.job.id),
-        "status": retried.job.status.value,
-        "isPaidAlready": retried.is_paid_already,
-        "mayBuyTwice": retried.may_buy_twice,
-        "estimated": None if estimated is None else float(to_credits(estimated, micros_per_credit)),
-    }
+    micros = retried.estimated_micros
+    estimated = None if micros is None else to_credits(micros, micros_per_credit)
+    return document(RetryAnswer, retried, job_id=retried.job.id, status=retried.job.status, estimated=estimated)
 
 
 def cancel_json(receipt: Receipt, micros_per_credit: int) -> dict[str, Any]:
     """The receipt as `CancelAnswer` describes it."""
-    return {
-        "jobId": str(receipt.job.id),
-        "status": receipt.job.status.value,
-        "receipt": {
-            "outcome": receipt.outcome.value,
-            "mayCost": float(to_credits(receipt.may_cost_micros, micros_per_credit)),
-            "publicUrl": receipt.job.public_url if receipt.job.status is JobStatus.COMPLETED else None,
-            "detail": receipt.detail,
-        },
-    }
+    job = receipt.job
+    public_url = job.public_url if job.status is JobStatus.COMPLETED else None
+    may_cost = to_credits(receipt.may_cost_micros, micros_per_credit)
+    told = document(ReceiptBody, receipt, may_cost=may_cost, public_url=public_url)
+    return document(CancelAnswer, job, job_id=job.id, receipt=told)
 
 
 def job_json(view: JobView) -> dict[str, Any]:
-    """The job as `JobBody` describes it, built by hand: this is the most frequent answer."""
+    """The job as `JobBody` describes it."""
     job = view.job
     is_unknown = job.failure is not None and job.failure.billed is Billed.UNKNOWN
-    body: dict[str, Any] = {
-        "jobId": str(job.id),
-        "status": job.status.value,
-        "projectId": job.project_id,
-        "branchId": job.branch_id,
-        "jobType": job.job_type.value,
-        "prompt": job.prompt,
-        "composedPrompt": job.params.get("composed_prompt"),
-        "width": job.width,
-        "height": job.height,
-        "provider": job.provider,
-        "model": job.model,
-        "seed": job.params.get("seed"),
-        "sceneId": job.scene_id,
-        "shotId": job.shot_id,
-        "assetId": job.asset_id,
-        "assetType": job.asset_type,
-        "tags": list(job.tags),
-        "priority": job.priority,
-        "batchId": job.batch_id and str(job.batch_id),
-        "attemptCount": job.attempt_count,
-        "retryCount": job.retry_count,
-        "cost": {"estimated": _number(job.estimated_credits), "actual": None if is_unknown else _number(job.cost_credits)},
-    }
-    for name in _INSTANTS:
-        instant = getattr(job, name)
-        body[to_camel(name)] = None if instant is None else iso(instant)
+    body = document(
+        JobBody,
+        job,
+        job_id=job.id,
+        composed_prompt=job.params.get("composed_prompt"),
+        seed=job.params.get("seed"),
+        cost=document(CostBody, job, estimated=job.estimated_credits, actual=None if is_unknown else job.cost_credits),
+    )
     if job.status is JobStatus.COMPLETED:
         body |= _picture(view)
     if job.failure is not None:
-        body["error"] = failure_json(job.failure)
+        body["error"] = document(ErrorBody, job.failure, failure_stage=job.failure.stage)
     return body
-
-
-_INSTANTS = (
-    "created_at",
-    "scheduled_at",
-    "processing_started_at",
-    "generating_started_at",
-    "uploading_started_at",
-    "completed_at",
-    "updated_at",
-    "deadline_at",
-)
-
-
-def failure_json(failure: Failure) -> dict[str, Any]:
-    """The failure as `ErrorBody` describes it."""
-    return {
-        "code": failure.code.value,
-        "message": failure.message,
-        "failureStage": failure.stage and failure.stage.value,
-        "reason": failure.reason,
-        "billed": failure.billed.value,
-        "retryable": failure.retryable,
-    }
 
 
 def _picture(view: JobView) -> dict[str, Any]:
@@ -256,13 +233,7 @@ def _picture(view: JobView) -> dict[str, Any]:
     if view.artifact is not None:
         found["thumbnailUrl"] = view.thumbnail_url
         found["blurhash"] = view.artifact.blurhash
-        found["image"] = {
-            "width": view.artifact.width,
-            "height": view.artifact.height,
-            "mediaType": view.artifact.media_type,
-            "sizeBytes": view.artifact.size_bytes,
-            "sha256": view.artifact.sha256.hex(),
-        }
+        found["image"] = document(ImageBody, view.artifact)
     return found
 
 
@@ -270,7 +241,3 @@ def iso(instant: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     text = instant.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
-
-
-def _number(amount: Decimal | None) -> float | None:
-    return None if amount is None else float(amount)

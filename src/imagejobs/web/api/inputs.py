@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from imagejobs.app.upload import upload
 from imagejobs.errors import MalformedRequest, UnsupportedMediaType
-from imagejobs.web.api.answers import iso
+from imagejobs.web.api.answers import document
 from imagejobs.web.api.requests import Id, Wire
 from imagejobs.web.auth import Asker, WiredDeps
 
@@ -57,16 +57,8 @@ async def upload_input(
     if not (media_type.startswith("image/") or media_type == "application/octet-stream"):
         raise UnsupportedMediaType("Send the picture itself as the body, as image/png, image/jpeg or image/webp; no form.")
     kept = await upload(deps, caller, project_id, _chunks(request))
-    document = {
-        "inputId": str(kept.id),
-        "mediaType": kept.facts.media_type,
-        "width": kept.facts.width,
-        "height": kept.facts.height,
-        "bytes": kept.facts.size_bytes,
-        "sha256": kept.facts.sha256.hex(),
-        "expiresAt": iso(kept.expires_at),
-    }
-    return JSONResponse(document, 201, {"cache-control": "no-store"})
+    answer = document(InputAnswer, kept.facts, input_id=kept.id, bytes=kept.facts.size_bytes, expires_at=kept.expires_at)
+    return JSONResponse(answer, 201, {"cache-control": "no-store"})
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

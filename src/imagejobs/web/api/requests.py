@@ -1,8 +1,9 @@
 """The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
 
 import re
+from dataclasses import fields
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -67,6 +68,11 @@ class Wire(BaseModel):
     """Unknown members are refused, so that a misspelt option is never silently ignored."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=False, frozen=True)
+
+
+def _alike(body: Wire, kind: type[ImageRequest | Filters]) -> dict[str, Any]:
+    """What the body and the domain's value call by the same name."""
+    return {field.name: getattr(body, field.name) for field in fields(kind) if field.name in type(body).model_fields}
 
 
 class SourceBody(Wire):
@@ -154,35 +160,17 @@ class GenerateBody(Wire):
         if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
             raise InvalidField("branchId", f"is required for {self.job_type.value}; generate and edit default to main.")
         width, height = self._size()
-        return ImageRequest(
-            project_id=self.project_id,
-            branch_id=self.branch_id or "main",
-            job_type=self.job_type,
-            prompt=self.prompt,
-            width=width,
-            height=height,
-            scene_id=self.scene_id,
-            shot_id=self.shot_id,
-            asset_id=self.asset_id,
-            asset_type=self.asset_type,
-            style_capsule_id=self.visual_style_capsule_id,
-            manual_visual_tone=self.manual_visual_tone,
-            references=tuple(reference.reference() for reference in self.reference_images),
-            source_image=None if self.source_image is None else self.source_image.source(),
-            mask=None if self.mask is None else self.mask.source(),
-            mask_description=self.mask_description,
-            negative_prompt=self.negative_prompt,
-            seed=self.seed,
-            n=self.n,
-            model=self.model,
-            fallback=self.fallback,
-            priority=self.priority,
-            deadline_seconds=self.deadline_seconds,
-            max_cost_micros=None if self.max_cost is None else from_credits(self.max_cost, micros_per_credit),
-            tags=self.tags,
-            fit=self.fit,
-            on_unknown_outcome=self.on_unknown_outcome,
-        )
+        asked = _alike(self, ImageRequest) | {
+            "branch_id": self.branch_id or "main",
+            "width": width,
+            "height": height,
+            "style_capsule_id": self.visual_style_capsule_id,
+            "references": tuple(reference.reference() for reference in self.reference_images),
+            "source_image": self.source_image and self.source_image.source(),
+            "mask": self.mask and self.mask.source(),
+            "max_cost_micros": None if self.max_cost is None else from_credits(self.max_cost, micros_per_credit),
+        }
+        return ImageRequest(**asked)
 
     def _size(self) -> tuple[int, int]:
         """That of the type of asset where the caller named neither edge."""
@@ -221,16 +209,5 @@ class ListQuery(Wire):
 
     def filters(self) -> Filters:
         """The conditions for the database."""
-        return Filters(
-            project_ids=None if self.project_id is None else (self.project_id,),
-            branch_id=self.branch_id,
-            statuses=self.status,
-            job_type=self.job_type,
-            scene_id=self.scene_id,
-            shot_id=self.shot_id,
-            asset_id=self.asset_id,
-            batch_id=self.batch_id,
-            tag=self.tag,
-            created_after=self.created_after,
-            created_before=self.created_before,
-        )
+        project_ids = None if self.project_id is None else (self.project_id,)
+        return Filters(**_alike(self, Filters), project_ids=project_ids, statuses=self.status)
