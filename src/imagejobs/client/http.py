@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
+from pydantic.alias_generators import to_camel
 
 from imagejobs.client.errors import Interrupted, Refused, Unreachable
 from imagejobs.client.models import Canceled, Event, Job, JobPage, Quote, Resolved, Retried, Submission, UploadedInput
@@ -51,16 +52,7 @@ class JobQuery:
     cursor: str | None = None
 
     def parameters(self) -> dict[str, str]:
-        named = {
-            "projectId": self.project_id,
-            "status": self.status,
-            "jobType": self.job_type,
-            "tag": self.tag,
-            "batchId": self.batch_id,
-            "limit": str(self.limit),
-            "cursor": self.cursor,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+        return {to_camel(name): str(value) for name, value in vars(self).items() if value is not None}
 
 
 class Client:
@@ -75,8 +67,7 @@ class Client:
         """Ask for pictures; the same key and request never make other jobs, however often they are sent."""
         body = {**request, "idempotencyKey": idempotency_key}
         answer = self._call("POST", "/api/images/generate", json=body)
-        is_replay = "idempotent-replayed" in answer.headers
-        return _parsed(answer, lambda document: Submission.parse(document, is_replay=is_replay))
+        return _parsed(answer, Submission.parse).model_copy(update={"is_replay": "idempotent-replayed" in answer.headers})
 
     def upload_input(self, project_id: str, data: bytes) -> UploadedInput:
         """Keep a picture for jobs of the project; the same bytes again give the same id, its time renewed."""

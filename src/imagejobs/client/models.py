@@ -1,139 +1,108 @@
-"""What the answers say. Fields that a newer service adds are kept in `raw` and otherwise ignored."""
+"""What the answers say. Members that a newer service adds are kept in `raw` and otherwise ignored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
+
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 FINAL_STATUSES = frozenset({"completed", "failed", "canceled"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubmittedJob:
+class _Answer(BaseModel):
+    """An answer of the service; `raw` is the whole of it."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+    raw: Mapping[str, Any] = Field(repr=False)
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Self:
+        """The answer as a value; raises ValueError, KeyError or TypeError for what is none of the service's."""
+        return cls.model_validate(answer)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, answer: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+        return {**cls.members(answer), "raw": answer}
+
+    @classmethod
+    def members(cls, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the fields are read from."""
+        return answer
+
+
+class SubmittedJob(_Answer):
     """A job as the answer to its submission names it."""
 
-    id: str
+    id: str = Field(alias="jobId")
     status: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Submission:
+class Submission(_Answer):
     """What a request became; `is_replay` where an earlier one under the same key had made the jobs already."""
 
     jobs: Sequence[SubmittedJob]
-    batch_id: str | None
-    is_replay: bool
-    raw: Mapping[str, Any] = field(repr=False)
+    batch_id: str | None = None
+    is_replay: bool = False
 
     @classmethod
-    def parse(cls, answer: Mapping[str, Any], *, is_replay: bool) -> Self:
-        items = answer.get("jobs") or [answer]
-        jobs = tuple(SubmittedJob(id=item["jobId"], status=item["status"]) for item in items)
-        return cls(jobs=jobs, batch_id=answer.get("batchId"), is_replay=is_replay, raw=answer)
+    def members(cls, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**answer, "jobs": answer.get("jobs") or [answer]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class UploadedInput:
+class UploadedInput(_Answer):
     """A picture that the service keeps for jobs of one project, until `expires_at`."""
 
-    id: str
+    id: str = Field(alias="inputId")
     media_type: str
     width: int
     height: int
-    size_bytes: int
+    size_bytes: int = Field(alias="bytes")
     expires_at: datetime
 
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        return cls(
-            id=answer["inputId"],
-            media_type=answer["mediaType"],
-            width=answer["width"],
-            height=answer["height"],
-            size_bytes=answer["bytes"],
-            expires_at=datetime.fromisoformat(answer["expiresAt"]),
-        )
 
-
-@dataclass(frozen=True, kw_only=True)
-class Quote:
+class Quote(_Answer):
     """What a request would cost, in credits, None while unknown; `obstacle` is what would stop it just now."""
 
-    model: str | None
-    estimated: float | None
-    total: float | None
-    obstacle: Mapping[str, Any] | None
-    raw: Mapping[str, Any] = field(repr=False)
+    model: str | None = None
+    estimated: float | None = None
+    total: float | None = None
+    obstacle: Mapping[str, Any] | None = None
 
     @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        model = f"{answer['provider']}:{answer['model']}" if answer.get("provider") else None
-        known = {name: answer.get(name) for name in ("estimated", "total", "obstacle")}
-        return cls(model=model, raw=answer, **known)
+    def members(cls, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**answer, "model": f"{answer['provider']}:{answer['model']}" if answer.get("provider") else None}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(_Answer):
     """Why a job failed; `billed` is yes, no or unknown."""
 
     code: str
-    reason: str
-    message: str
-    stage: str | None
-    billed: str
-    retryable: bool
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        return cls(
-            code=answer["code"],
-            reason=answer.get("reason", "unknown"),
-            message=answer.get("message", ""),
-            stage=answer.get("failureStage"),
-            billed=answer.get("billed", "unknown"),
-            retryable=bool(answer.get("retryable")),
-        )
+    reason: str = "unknown"
+    message: str = ""
+    stage: str | None = Field(None, alias="failureStage")
+    billed: str = "unknown"
+    retryable: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(_Answer):
     """A job as it stood when it was asked for; costs are in credits, None while unknown."""
 
-    id: str
+    id: str = Field(alias="jobId")
     status: str
-    project_id: str
-    job_type: str
-    prompt: str
-    provider: str | None
-    model: str | None
-    public_url: str | None
-    failure: Failure | None
-    estimated_cost: float | None
-    actual_cost: float | None
+    project_id: str = ""
+    job_type: str = ""
+    prompt: str = ""
+    provider: str | None = None
+    model: str | None = None
+    public_url: str | None = None
+    failure: Failure | None = Field(None, alias="error")
+    estimated_cost: float | None = Field(None, validation_alias=AliasPath("cost", "estimated"))
+    actual_cost: float | None = Field(None, validation_alias=AliasPath("cost", "actual"))
     created_at: datetime
-    completed_at: datetime | None
-    raw: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        cost = answer.get("cost") or {}
-        error = answer.get("error")
-        return cls(
-            id=answer["jobId"],
-            status=answer["status"],
-            project_id=answer.get("projectId", ""),
-            job_type=answer.get("jobType", ""),
-            prompt=answer.get("prompt", ""),
-            provider=answer.get("provider"),
-            model=answer.get("model"),
-            public_url=answer.get("publicUrl"),
-            failure=Failure.parse(error) if error else None,
-            estimated_cost=cost.get("estimated"),
-            actual_cost=cost.get("actual"),
-            created_at=datetime.fromisoformat(answer["createdAt"]),
-            completed_at=_instant(answer.get("completedAt")),
-            raw=answer,
-        )
+    completed_at: datetime | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -141,99 +110,45 @@ class Job:
         return None if self.completed_at is None else (self.completed_at - self.created_at).total_seconds()
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobPage:
+class JobPage(_Answer):
     """Jobs newest first; `next_cursor` is None on the last page."""
 
     jobs: Sequence[Job]
-    next_cursor: str | None
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        return cls(jobs=tuple(Job.parse(item) for item in answer["jobs"]), next_cursor=answer.get("nextCursor"))
+    next_cursor: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(_Answer):
     """One fact about a job; `seq` counts from 1 without a gap, `status` is None where the fact is no change of state."""
 
     seq: int
     kind: str
     at: datetime
-    status: str | None
-    data: Mapping[str, Any]
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        data = answer.get("data") or {}
-        return cls(
-            seq=answer["seq"],
-            kind=answer["kind"],
-            at=datetime.fromisoformat(answer["at"]),
-            status=data.get("status"),
-            data=data,
-        )
+    status: str | None = Field(None, validation_alias=AliasPath("data", "status"))
+    data: Mapping[str, Any] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retried:
+class Retried(_Answer):
     """A failed job, queued again; `estimated` is in credits, None while unknown, and 0 where only the storing is left."""
 
     job_id: str
     status: str
     is_paid_already: bool
-    estimated: float | None
-    raw: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        return cls(
-            job_id=answer["jobId"],
-            status=answer["status"],
-            is_paid_already=bool(answer["isPaidAlready"]),
-            estimated=answer.get("estimated"),
-            raw=answer,
-        )
+    estimated: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Canceled:
+class Canceled(_Answer):
     """What a cancel came to: `stopped_before_spend`, `stop_requested` or `too_late`; `may_cost` is in credits."""
 
     job_id: str
     status: str
-    outcome: str
-    may_cost: float | None
-    public_url: str | None
-    detail: str
-    raw: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        receipt = answer["receipt"]
-        return cls(
-            job_id=answer["jobId"],
-            status=answer["status"],
-            outcome=receipt["outcome"],
-            may_cost=receipt.get("mayCost"),
-            public_url=receipt.get("publicUrl"),
-            detail=receipt.get("detail", ""),
-            raw=answer,
-        )
+    outcome: str = Field(validation_alias=AliasPath("receipt", "outcome"))
+    may_cost: float | None = Field(None, validation_alias=AliasPath("receipt", "mayCost"))
+    public_url: str | None = Field(None, validation_alias=AliasPath("receipt", "publicUrl"))
+    detail: str = Field("", validation_alias=AliasPath("receipt", "detail"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
+class Resolved(_Answer):
     """What of the unknown spend became posted, in credits."""
 
     job_id: str
     posted: float
-    raw: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def parse(cls, answer: Mapping[str, Any]) -> Self:
-        return cls(job_id=answer["jobId"], posted=answer["posted"], raw=answer)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
