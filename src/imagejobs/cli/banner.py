@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from imagejobs import __version__
 from imagejobs.bootstrap import storage_place
 from imagejobs.cli.home import Home
+from imagejobs.embedded import Server
 from imagejobs.settings import Settings
 
 _SAMPLE = "a red fox in snow"
@@ -19,14 +20,13 @@ _SAMPLE = "a red fox in snow"
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What runs. `version` and `files` are the embedded PostgreSQL's, None where the operator brought a database."""
+    """What runs; `embedded` is None where the operator brought a database."""
 
     settings: Settings
     url: str
     admin_key: str
     home: Home
-    version: str | None
-    files: Path | None
+    embedded: Server | None
 
     def document(self) -> dict[str, Any]:
         """The line of `up --json`."""
@@ -66,8 +66,8 @@ def banner(ready: Ready, seconds: float) -> str:
 
 
 def _database(ready: Ready) -> str:
-    if ready.version is not None:
-        return f"PostgreSQL {ready.version}, embedded, because DATABASE_URL is not set; its files: {ready.files}"
+    if (server := ready.embedded) is not None:
+        return f"PostgreSQL {server.version}, embedded, because DATABASE_URL is not set; its files: {server.files}"
     address = urlsplit(ready.settings.database_url or "")
     return (
         f"{address.hostname or 'local socket'}{f':{address.port}' if address.port else ''}{address.path}, from DATABASE_URL"

@@ -1,18 +1,16 @@
 """`imagejobs budgets`: caps on spending."""
 
-import sys
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from imagejobs.app.budgets import list_budgets, remove_cap, set_cap
-from imagejobs.cli.console import command_app, dollars_of, instant_of, print_json, print_table
-from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, instant_of, print_rows
 from imagejobs.cli.local import use_database
 from imagejobs.db.budgets import Budget, BudgetPeriod, BudgetScope
 from imagejobs.domain.money import MICROS
-from imagejobs.errors import NotFound
 
 app = command_app(
     no_args_is_help=True,
@@ -22,7 +20,6 @@ app = command_app(
 Project = Annotated[str | None, typer.Option(help="Only this project's spending.", show_default=False)]
 Key = Annotated[str | None, typer.Option(help="Only what the key with this id spends.", show_default=False)]
 Period = Annotated[BudgetPeriod, typer.Option("--per", help="When the count starts anew, in UTC.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON each.")]
 
 
 @app.command("set")
@@ -54,11 +51,7 @@ def remove_budget(per: Period = BudgetPeriod.DAY, project: Project = None, key: 
     ```
     """
     scope, scope_id = _scope(project, key)
-    try:
-        use_database(lambda database: remove_cap(database, scope, scope_id, per))
-    except NotFound as error:
-        print(f"imagejobs: {error.detail}", file=sys.stderr)
-        raise typer.Exit(ExitCode.NOT_FOUND) from error
+    use_database(lambda database: remove_cap(database, scope, scope_id, per))
     print(f"No cap per {per.value} any more for the {scope.value} {scope_id}".rstrip() + ".")
 
 
@@ -70,27 +63,25 @@ def list_all(as_json: AsJson = False) -> None:
     imagejobs budgets ls
     ```
     """
-    found = use_database(list_budgets)
-    if as_json:
-        for budget in found:
-            print_json(_document(budget))
-        return
-    header = ("scope", "of", "per", "cap", "posted", "reserved", "unknown", "left")
-    amounts = [(b.cap_micros, b.posted_micros, b.reserved_micros, b.unknown_micros, b.left_micros) for b in found]
-    names = [(b.scope.value, b.scope_id or "all", b.period.value) for b in found]
-    print_table(header, [(*name, *map(dollars_of, amount)) for name, amount in zip(names, amounts, strict=True)])
+    documents = [_document(budget) for budget in use_database(list_budgets)]
+    print_rows(documents, ("scope", "of", "per", "cap", "posted", "reserved", "unknown", "left"), _cells, as_json=as_json)
 
 
-def _document(budget: Budget) -> dict[str, Any]:
+def _cells(found: Document) -> Sequence[object]:
+    amounts = (value for name, value in found.items() if name.endswith("Micros"))
+    return found["scope"], found["scopeId"] or "all", found["period"], *map(dollars_of, amounts)
+
+
+def _document(budget: Budget) -> Document:
     return {
         "scope": budget.scope.value,
         "scopeId": budget.scope_id or None,
         "period": budget.period.value,
-        "capMicros": int(budget.cap_micros),
-        "postedMicros": int(budget.posted_micros),
-        "reservedMicros": int(budget.reserved_micros),
-        "unknownMicros": int(budget.unknown_micros),
-        "leftMicros": int(budget.left_micros),
+        "capMicros": budget.cap_micros,
+        "postedMicros": budget.posted_micros,
+        "reservedMicros": budget.reserved_micros,
+        "unknownMicros": budget.unknown_micros,
+        "leftMicros": budget.left_micros,
         "startsAt": instant_of(budget.starts_at),
     }
 

@@ -2,27 +2,29 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from imagejobs.cli.exits import EXIT_CODES_HELP
+
+Document: TypeAlias = Mapping[str, Any]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON each.")]
 
 # Control characters, line and paragraph separators, and what turns the direction of writing around.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def command_app(**options: Any) -> typer.Typer:  # noqa: ANN401 - typer's own arguments
-    """A typer application without its own completion, for one command or one group of them."""
+    """A typer application, for one command or one group of them; without its own completion unless that is asked for."""
     return typer.Typer(
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=EXIT_CODES_HELP,
-        **options,
+        **{"add_completion": False, **options},
     )
 
 
@@ -49,6 +51,17 @@ def instant_of(at: datetime) -> str:
 def print_json(document: object) -> None:
     """One line of JSON, pure ASCII."""
     print(json.dumps(document, default=str), flush=True)
+
+
+def print_rows(
+    documents: Sequence[Document], header: Sequence[str], cells: Callable[[Document], Sequence[object]], *, as_json: bool
+) -> None:
+    """A line of JSON for each, or a table of what `cells` makes of each."""
+    if not as_json:
+        print_table(header, list(map(cells, documents)))
+        return
+    for document in documents:
+        print_json(document)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -16,28 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class EmbeddedDatabase:
-    """This process's share in the server of a data directory."""
+    """This process's share in the server of a data directory; `server` is the one that runs now."""
 
     def __init__(self, data_dir: Path, server: Server) -> None:
         self._data_dir = data_dir
-        self._server = server
+        self.server = server
 
     @classmethod
     async def start(cls, data_dir: Path) -> "EmbeddedDatabase":
         return cls(data_dir, await asyncio.to_thread(start, data_dir))
-
-    @property
-    def dsn(self) -> str:
-        return self._server.dsn
-
-    @property
-    def version(self) -> str:
-        return self._server.version
-
-    @property
-    def files(self) -> Path:
-        """Where the database files lie."""
-        return self._server.files
 
     async def keep(self, stop: asyncio.Event, on_moved: Callable[[], None]) -> None:
         """Until `stop`, start the server again when it is gone; `on_moved` is called where it has a new address then."""
@@ -49,10 +36,10 @@ class EmbeddedDatabase:
 
     async def release(self) -> None:
         """Give up the share; the last one to do so stops the server."""
-        await asyncio.to_thread(self._server.release)
+        await asyncio.to_thread(self.server.release)
 
     async def _answers(self) -> bool:
-        address = urlsplit(self.dsn)
+        address = urlsplit(self.server.dsn)
         try:
             _, writer = await asyncio.wait_for(asyncio.open_connection(address.hostname, address.port), _LOOK_SECONDS)
         except (OSError, TimeoutError):
@@ -67,7 +54,7 @@ class EmbeddedDatabase:
         except ConfigurationError as error:
             logger.error("database.not_started", extra={"detail": error.detail})  # noqa: TRY400 - expected, and explained
             return
-        old, self._server = self._server, new
+        old, self.server = self.server, new
         await asyncio.to_thread(old.release)
         logger.warning("database.started_again")
         if old.dsn != new.dsn:

@@ -99,8 +99,7 @@ async def _prepare(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
         url=site.url,
         admin_key=key,
         home=site.home,
-        version=embedded.version if embedded else None,
-        files=embedded.files if embedded else None,
+        embedded=embedded.server if embedded else None,
     )
 
 
@@ -124,7 +123,7 @@ async def _decided(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
     """The settings with every default that `up` chooses."""
     decided: dict[str, object] = {"data_dir": site.home.path, "port": site.listening.getsockname()[1]}
     if embedded is not None:
-        decided["database_url"] = embedded.dsn
+        decided["database_url"] = embedded.server.dsn
     if settings.public_url is None:
         decided["public_url"] = site.url
     providers = load_providers(settings)
@@ -185,7 +184,7 @@ async def _keep_database(
         return
 
     def on_moved() -> None:
-        moved = settings.model_copy(update={"database_url": embedded.dsn})
+        moved = settings.model_copy(update={"database_url": embedded.server.dsn})
         supervisor.replace_environment(environment_with(_handed_on(moved)))
 
     await embedded.keep(stop, on_moved)

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -19,7 +18,7 @@ from imagejobs.cli.pictures import (
     SourceOption,
 )
 from imagejobs.cli.remote import connected
-from imagejobs.cli.waiting import wait_and_report
+from imagejobs.cli.waiting import OutputOption, TimeoutOption, WaitOption, wait_and_report
 from imagejobs.client import Quote, Submission
 
 app = command_app()
@@ -35,17 +34,13 @@ FallbackOption = Annotated[
     list[str] | None, typer.Option(help="A model to go on to where the first cannot; may be repeated.", metavar="MODEL")
 ]
 
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
-]
-
 
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw; `-` reads it from standard input.", show_default=False)],
     *,
     output: OutputOption = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")] = True,
+    wait: WaitOption = True,
     size: Annotated[str | None, typer.Option(help="Width and height in pixels, as `1024x768`.", metavar="WxH")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and prompt draw the same, where the model can.")] = None,
     model: Annotated[str | None, typer.Option(help="`provider`, `provider:model` or an alias.")] = None,
@@ -60,7 +55,7 @@ def generate(
     style: Annotated[str | None, typer.Option(help="The project's style capsule that it wears.")] = None,
     quote: Annotated[bool, typer.Option("--quote", help="Say what it would cost, and make nothing.")] = False,
     idempotency_key: KeyOption = None,
-    timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
+    timeout: TimeoutOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
 ) -> None:
     """Make a picture: the job, how it moves, and in the end its public address, its file and its cost.

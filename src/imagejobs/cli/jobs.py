@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from imagejobs.cli.console import command_app, credits_of, instant_of, print_json, print_table, printable
 from imagejobs.cli.remote import connected
-from imagejobs.cli.waiting import wait_and_report
+from imagejobs.cli.waiting import OutputOption, TimeoutOption, WaitOption, wait_and_report
 from imagejobs.client import Canceled, Client, Job, JobQuery, Retried
 
 app = command_app(no_args_is_help=True, help="List, show, watch, retry, cancel and resolve jobs.")
@@ -77,10 +76,8 @@ def get_job(
 @app.command("watch")
 def watch_jobs(
     job_ids: Annotated[list[str], typer.Argument(help="The ids of one or more jobs.", show_default=False)],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
-    ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
+    output: OutputOption = None,
+    timeout: TimeoutOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each job.")] = False,
 ) -> None:
     """Wait for jobs that were made before, exactly as `generate` does.
@@ -99,11 +96,9 @@ def watch_jobs(
 def retry_job(
     job_id: JobId,
     *,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")] = True,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
-    ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)] = None,
+    wait: WaitOption = True,
+    output: OutputOption = None,
+    timeout: TimeoutOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Queue a failed job again under its id, and wait for it as `generate` does.
@@ -171,8 +166,8 @@ def set_priority(
         job = client.set_priority(job_id, priority)
     if as_json:
         print_json(job.raw)
-        return
-    print(f"{job.id} now has priority {job.raw['priority']}.", file=sys.stderr)
+    else:
+        print(f"{job.id} now has priority {job.raw['priority']}.", file=sys.stderr)
 
 
 @app.command("resolve")
@@ -196,8 +191,8 @@ def resolve_job(
         resolved = client.resolve(job_id, billed=billed)
     if as_json:
         print_json(resolved.raw)
-        return
-    print(f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged.")
+    else:
+        print(f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged.")
 
 
 _CANCELED = {
@@ -215,11 +210,9 @@ def _may_cost(receipt: Canceled) -> str:
 
 
 def _retried(retried: Retried) -> str:
-    price = "free: the picture is paid for and only has to be stored"
-    if not retried.is_paid_already:
-        price = (
-            f"expected to cost {credits_of(retried.estimated)}" if retried.estimated is not None else "its cost is unknown"
-        )
+    price = "its cost is unknown" if retried.estimated is None else f"expected to cost {credits_of(retried.estimated)}"
+    if retried.is_paid_already:
+        price = "free: the picture is paid for and only has to be stored"
     return f"Queued again: {retried.job_id}, {price}."
 
 

@@ -1,19 +1,18 @@
 """`imagejobs keys`: API keys, on the database itself."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
-from imagejobs.cli.console import command_app, instant_of, print_json, print_table
-from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.console import Document, command_app, instant_of, print_json, print_rows
 from imagejobs.cli.local import use_database
 from imagejobs.db.access import ApiKey
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Scope
-from imagejobs.errors import NotFound
 
 app = command_app(
     no_args_is_help=True,
@@ -74,24 +73,8 @@ def list_all(
     imagejobs keys ls --json | jq 'select(.state == "good").name'
     ```
     """
-    keys = use_database(list_keys)
-    if as_json:
-        for key in keys:
-            print_json(_document(key))
-        return
-    documents = [_document(key) for key in keys]
-    rows = [
-        (
-            found["id"],
-            found["name"],
-            found["state"],
-            _projects(found),
-            ", ".join(found["scopes"]),
-            found["lastUsedAt"] or "never",
-        )
-        for found in documents
-    ]
-    print_table(("id", "name", "state", "projects", "scopes", "last used"), rows)
+    documents = [_document(key) for key in use_database(list_keys)]
+    print_rows(documents, ("id", "name", "state", "projects", "scopes", "last used"), _cells, as_json=as_json)
 
 
 @app.command("revoke")
@@ -104,19 +87,16 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `ls` sho
     imagejobs keys revoke 5kOv85i3
     ```
     """
-    try:
-        use_database(lambda database: revoke_key(database, key_id))
-    except NotFound as error:
-        print(f"imagejobs: {error.detail}", file=sys.stderr)
-        raise typer.Exit(ExitCode.NOT_FOUND) from error
+    use_database(lambda database: revoke_key(database, key_id))
     print(f"Revoked {key_id}.")
 
 
-def _projects(document: dict[str, Any]) -> str:
-    return "all" if document["projects"] is None else ", ".join(document["projects"])
+def _cells(found: Document) -> Sequence[object]:
+    projects = "all" if found["projects"] is None else ", ".join(found["projects"])
+    return found["id"], found["name"], found["state"], projects, ", ".join(found["scopes"]), found["lastUsedAt"] or "never"
 
 
-def _document(key: ApiKey) -> dict[str, Any]:
+def _document(key: ApiKey) -> Document:
     now = datetime.now(UTC)
     is_over = key.expires_at is not None and key.expires_at <= now
     return {

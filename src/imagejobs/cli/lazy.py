@@ -12,15 +12,14 @@ from typer.main import get_command
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Where a command lives, and what the list of commands says of it."""
+    """What the list of commands says of one."""
 
-    module: str
-    summary: str
     panel: str
+    summary: str
 
     def load(self, name: str) -> TyperCommand | TyperGroup:
-        """The command itself: the module's `app`, a group where it has several commands."""
-        app: typer.Typer = import_module(self.module).app
+        """The command itself: the `app` of the module of its name, a group where it has several commands."""
+        app: typer.Typer = import_module(f"imagejobs.cli.{name.replace('-', '_')}").app
         command = get_command(app)
         assert isinstance(command, TyperCommand | TyperGroup)
         command.name = name

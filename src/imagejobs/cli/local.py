@@ -1,18 +1,22 @@
 """The database of the commands that need no service: the operator's, else the one in the data directory."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import typer
+
 from imagejobs.bootstrap import Role, open_database
+from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.home import Home
 from imagejobs.db.migrate import require_schema
 from imagejobs.db.pool import Database
 from imagejobs.embedded import start
-from imagejobs.errors import ConfigurationError
+from imagejobs.errors import ConfigurationError, NotFound
 from imagejobs.settings import Settings, load_settings
 
 Result = TypeVar("Result")
@@ -61,8 +65,8 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-def use_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
-    """What `use` makes of the database, whose schema must be this version's."""
+def use_database(use: Callable[[Database], Awaitable[Result]], *, if_not_found: str = "") -> Result:
+    """What `use` makes of the database, whose schema must be this version's; ends the command where it is `NotFound`."""
 
     async def run(settings: Settings) -> Result:
         async with opened(settings) as database:
@@ -71,7 +75,11 @@ def use_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
             return await use(database)
 
     with with_database(load_settings()) as settings:
-        return asyncio.run(run(settings))
+        try:
+            return asyncio.run(run(settings))
+        except NotFound as error:
+            print(f"imagejobs: {error.detail} {if_not_found}".rstrip(), file=sys.stderr)
+            raise typer.Exit(ExitCode.NOT_FOUND) from error
 
 
 def refuse_lone_direct_url(settings: Settings) -> None:

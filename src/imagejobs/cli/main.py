@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 import typer
 
 from imagejobs import __version__
-from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
+from imagejobs.cli.console import command_app
+from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.lazy import Entry, LazyGroup
 from imagejobs.errors import ConfigurationError
 
@@ -18,38 +19,25 @@ _MANAGE = "Look after it"
 
 class _Commands(LazyGroup):
     entries: ClassVar[Mapping[str, Entry]] = {
-        "up": Entry(module="imagejobs.cli.up", panel=_SERVE, summary="Start everything: database, API and workers."),
-        "api": Entry(module="imagejobs.cli.api", panel=_SERVE, summary="Run the web API alone."),
-        "worker": Entry(module="imagejobs.cli.worker", panel=_SERVE, summary="Run one worker alone."),
-        "migrate": Entry(module="imagejobs.cli.migrate", panel=_SERVE, summary="Bring the database to this version."),
-        "generate": Entry(module="imagejobs.cli.generate", panel=_USE, summary="Make a picture from a prompt."),
-        "jobs": Entry(module="imagejobs.cli.jobs", panel=_USE, summary="List, show, watch, retry and resolve jobs."),
-        "keys": Entry(module="imagejobs.cli.keys", panel=_MANAGE, summary="Make, list and revoke API keys."),
-        "projects": Entry(
-            module="imagejobs.cli.projects", panel=_MANAGE, summary="Make projects, and say who may do what in them."
-        ),
-        "budgets": Entry(module="imagejobs.cli.budgets", panel=_MANAGE, summary="Set and show caps on spending."),
-        "spend": Entry(module="imagejobs.cli.spend", panel=_MANAGE, summary="Show what was spent."),
-        "providers": Entry(module="imagejobs.cli.providers", panel=_MANAGE, summary="Check who makes the pictures."),
-        "storage": Entry(
-            module="imagejobs.cli.storage", panel=_MANAGE, summary="Make the bucket of the pictures, and try it."
-        ),
-        "verify": Entry(module="imagejobs.cli.verify", panel=_MANAGE, summary="Check every promise that rows can show."),
-        "fake-provider": Entry(
-            module="imagejobs.cli.fake_provider", panel=_MANAGE, summary="Run a provider for tests, with its own bill."
-        ),
-        "doctor": Entry(module="imagejobs.cli.doctor", panel=_MANAGE, summary="Check everything and say what to do."),
+        "up": Entry(panel=_SERVE, summary="Start everything: database, API and workers."),
+        "api": Entry(panel=_SERVE, summary="Run the web API alone."),
+        "worker": Entry(panel=_SERVE, summary="Run one worker alone."),
+        "migrate": Entry(panel=_SERVE, summary="Bring the database to this version."),
+        "generate": Entry(panel=_USE, summary="Make a picture from a prompt."),
+        "jobs": Entry(panel=_USE, summary="List, show, watch, retry and resolve jobs."),
+        "keys": Entry(panel=_MANAGE, summary="Make, list and revoke API keys."),
+        "projects": Entry(panel=_MANAGE, summary="Make projects, and say who may do what in them."),
+        "budgets": Entry(panel=_MANAGE, summary="Set and show caps on spending."),
+        "spend": Entry(panel=_MANAGE, summary="Show what was spent."),
+        "providers": Entry(panel=_MANAGE, summary="Check who makes the pictures."),
+        "storage": Entry(panel=_MANAGE, summary="Make the bucket of the pictures, and try it."),
+        "verify": Entry(panel=_MANAGE, summary="Check every promise that rows can show."),
+        "fake-provider": Entry(panel=_MANAGE, summary="Run a provider for tests, with its own bill."),
+        "doctor": Entry(panel=_MANAGE, summary="Check everything and say what to do."),
     }
 
 
-app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=EXIT_CODES_HELP,
-)
+app = command_app(cls=_Commands, no_args_is_help=True, add_completion=True)
 
 
 def _print_version(wanted: bool) -> None:

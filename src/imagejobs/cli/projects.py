@@ -1,18 +1,15 @@
 """`imagejobs projects`: projects and their members, on the database itself."""
 
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
 
 import typer
 
 from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
-from imagejobs.cli.console import command_app, instant_of, print_json, print_table
-from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows
 from imagejobs.cli.local import use_database
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Role
-from imagejobs.errors import NotFound
 
 Result = TypeVar("Result")
 
@@ -25,7 +22,6 @@ app.add_typer(member, name="member")
 
 ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.", show_default=False)]
 UserId = Annotated[str, typer.Argument(metavar="USER", help="The user's id.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON each.")]
 
 
 @app.command("ls")
@@ -36,7 +32,7 @@ def list_all(as_json: AsJson = False) -> None:
     imagejobs projects ls
     ```
     """
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "id": project.id,
             "name": project.name,
@@ -46,7 +42,7 @@ def list_all(as_json: AsJson = False) -> None:
         }
         for project in use_database(all_projects)
     ]
-    _print(rows, ("id", "name", "on unknown outcome", "made by", "made at"), as_json=as_json)
+    print_rows(rows, ("id", "name", "on unknown outcome", "made by", "made at"), _cells, as_json=as_json)
 
 
 @app.command("create")
@@ -116,23 +112,15 @@ def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
         }
         for one in found
     ]
-    _print(rows, ("user", "role", "by", "since"), as_json=as_json)
+    print_rows(rows, ("user", "role", "by", "since"), _cells, as_json=as_json)
 
 
-def _print(rows: list[dict[str, Any]], header: tuple[str, ...], *, as_json: bool) -> None:
-    if not as_json:
-        print_table(header, [tuple(value or "" for value in row.values()) for row in rows])
-        return
-    for row in rows:
-        print_json(row)
+def _cells(row: Document) -> Sequence[object]:
+    return [value or "" for value in row.values()]
 
 
 def _on_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
-    try:
-        return use_database(use)
-    except NotFound as error:
-        print(f"imagejobs: {error.detail} `imagejobs projects ls` and `member ls` show what there is.", file=sys.stderr)
-        raise typer.Exit(ExitCode.NOT_FOUND) from error
+    return use_database(use, if_not_found="`imagejobs projects ls` and `member ls` show what there is.")
 
 
 def _require_id(text: str, name: str) -> None:

@@ -1,6 +1,5 @@
 """`imagejobs verify`: whether everything that must hold does."""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -10,9 +9,9 @@ from imagejobs.app.verify import Findings, verify_all
 from imagejobs.bootstrap import make_storage
 from imagejobs.cli.console import command_app, print_json, printable
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.local import opened, with_database
-from imagejobs.db.migrate import require_schema
-from imagejobs.settings import Settings, load_settings
+from imagejobs.cli.local import use_database
+from imagejobs.db.pool import Database
+from imagejobs.settings import load_settings
 
 app = command_app()
 
@@ -27,8 +26,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     imagejobs verify && echo sound
     ```
     """
-    with with_database(load_settings()) as settings:
-        findings = asyncio.run(_verify(settings))
+    findings = use_database(_verify)
     if as_json:
         print_json({**vars(findings), "isSound": findings.is_sound})
     else:
@@ -37,15 +35,12 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
         raise typer.Exit(ExitCode.JOB_FAILED)
 
 
-async def _verify(settings: Settings) -> Findings:
-    async with opened(settings) as database:
-        async with database.connection() as connection:
-            await require_schema(connection)
-        storage = make_storage(settings)
-        try:
-            return await verify_all(database, storage)
-        finally:
-            await storage.close()
+async def _verify(database: Database) -> Findings:
+    storage = make_storage(load_settings())
+    try:
+        return await verify_all(database, storage)
+    finally:
+        await storage.close()
 
 
 def _print(findings: Findings) -> None:

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,12 @@ from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.progress import Progress
 from imagejobs.cli.remote import code_of_job
 from imagejobs.client import Client, ClientError, Failure, Job, Refused, Wait
+
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Save the picture in this directory too.", file_okay=False)
+]
+TimeoutOption = Annotated[float | None, typer.Option(help="Wait no longer than so many seconds.", min=0)]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the picture, or print the job's id.")]
 
 _NAME_LENGTH = 40
 _NOT_FOUND = 404
