@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import fields
 from enum import StrEnum
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -146,26 +147,19 @@ def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]
 
 
 def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:
-    return Policy(
-        default_provider=default_provider(settings, list(providers)),
-        schedule=RetrySchedule(
+    """The operator's choices; those that a setting has under the same name are that setting."""
+    chosen = {field.name: getattr(settings, field.name) for field in fields(Policy) if field.name in Settings.model_fields}
+    chosen |= {
+        "default_provider": default_provider(settings, list(providers)),
+        "schedule": RetrySchedule(
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,
             max_retries=settings.max_retries,
         ),
-        job_deadline_seconds=settings.job_deadline_seconds,
-        batch_deadline_seconds=settings.batch_deadline_seconds,
-        staged_bytes_days=settings.staged_bytes_days,
-        max_queued=settings.max_queued,
-        max_queued_per_project=settings.max_queued_per_project,
-        staged_bytes_limit=settings.staged_bytes_limit,
-        micros_per_credit=micros_per_credit,
-        sweep_seconds=settings.sweep_seconds,
-        input_max_bytes=settings.input_max_bytes,
-        input_days=settings.input_days,
-        ownership_query=settings.ownership_query,
-        idle_seconds=settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
-    )
+        "micros_per_credit": micros_per_credit,
+        "idle_seconds": settings.heartbeat_seconds + settings.dequeue_seconds + settings.sweep_seconds,
+    }
+    return Policy(**chosen)
 
 
 def default_provider(settings: Settings, names: Sequence[str]) -> str | None:

@@ -64,7 +64,6 @@ class Room(Protocol):
         An adapter enters when the answer has begun and before it receives the body. It never leaves: the caller does, when
         the picture is out of memory again.
         """
-        ...
 
 
 class Unlimited:
@@ -124,7 +123,6 @@ class Provider(Protocol):
 
     def quote(self, request: GenerationRequest) -> Quote:
         """What the picture should cost. Input pictures may be without their bytes here; their number counts."""
-        ...
 
     def plan(self, request: GenerationRequest) -> Plan: ...
 
@@ -134,7 +132,6 @@ class Provider(Protocol):
 
     async def cancel(self, remote_id: str) -> bool:
         """True where the provider says that the call stopped before it was charged."""
-        ...
 
     async def check(self) -> Health: ...
 
@@ -175,21 +172,17 @@ class Storage(Protocol):
 
     async def put(self, key: str, data: bytes, media_type: str) -> None:
         """Store the object durably, whole or not at all; a repeat with the same bytes changes nothing."""
-        ...
 
     async def get(self, key: str) -> StoredObject | None: ...
 
     async def delete(self, key: str) -> None:
         """Remove the object; removing what is not there is fine."""
-        ...
 
     def public_url(self, key: str) -> str:
         """The address that opens in a browser without a token (C4)."""
-        ...
 
     async def sign(self, key: str, seconds: int) -> str:
         """An address that opens for `seconds`."""
-        ...
 
     async def check(self) -> Health: ...
 
@@ -213,15 +206,12 @@ class Bucket(Protocol):
 
     async def ensure(self) -> str:
         """Make the public bucket unless it is there; says what was done."""
-        ...
 
     async def health(self) -> Health:
         """Whether it is there and public; an unusable key or storage is raised."""
-        ...
 
     async def trials(self) -> Sequence[Trial]:
         """Try who may read and write, on objects that are removed again."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,30 +234,24 @@ class Engine(Protocol):
 
     async def enqueue(self, tx: Transaction, messages: Sequence[Message]) -> None:
         """Deliver after the caller's transaction commits, or never if it does not; a repeat changes nothing."""
-        ...
 
     async def withdraw(self, tx: Transaction, job_id: UUID, delivery_no: int) -> None:
         """Remove the waiting message, in the caller's transaction; one in a worker's hands stays."""
-        ...
 
     async def delivered(self, connection: Transaction, deliveries: Sequence[tuple[UUID, int]]) -> set[UUID]:
         """The jobs among `deliveries` whose message is there, waiting or in a worker's hands."""
-        ...
 
     async def release(self, tx: Transaction, worker_id: UUID) -> int:
         """Hand on the messages of a worker that is known to be dead; says how many."""
-        ...
 
     async def run(self, handle: Callable[[UUID, int], Awaitable[None]], stop: asyncio.Event) -> None:
         """Hand (job, delivery number) to `handle` until `stop` is set, then finish those in hand.
 
         `handle` never raises; when it returns, the message is gone. A worker that dies leaves its messages to others.
         """
-        ...
 
     async def prune(self, tx: Transaction, keep_seconds: float = 3600.0) -> None:
         """Drop what the engine keeps only for its own log."""
-        ...
 
 
 class Clock(Protocol):
@@ -279,7 +263,6 @@ class Clock(Protocol):
 
     def chance(self) -> float:
         """A random number in [0, 1), for jitter."""
-        ...
 
 
 class Probe(Protocol):
