@@ -16,7 +16,7 @@ from imagejobs.ports import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What submit writes; everything else has a default."""
+    """What submit writes, in the order of the statement's parameters; everything else has a default."""
 
     id: UUID
     idempotency_key: str | None
@@ -40,11 +40,11 @@ class NewJob:
     max_retries: int
     max_cost_micros: int | None
     estimated_micros: int | None
-    price_version: str | None
     batch_id: UUID | None
     created_by: str | None
-    key_id: str | None
     tags: Sequence[str]
+    key_id: str | None
+    price_version: str | None
 
 
 _INSERT = """
@@ -78,37 +78,8 @@ async def insert(tx: Transaction, job: NewJob) -> bool:
 
     Waits for a concurrent insert under the same key to commit or roll back.
     """
-    row = await tx.fetchval(
-        _INSERT,
-        job.id,
-        job.idempotency_key,
-        job.fingerprint,
-        job.project_id,
-        job.branch_id,
-        job.scene_id,
-        job.shot_id,
-        job.asset_id,
-        job.asset_type,
-        job.job_type.value,
-        job.prompt,
-        job.style_capsule_id,
-        job.width,
-        job.height,
-        job.provider,
-        job.model,
-        json.dumps(dict(job.params)),
-        job.priority,
-        job.deadline_seconds,
-        job.max_retries,
-        job.max_cost_micros,
-        job.estimated_micros,
-        job.batch_id,
-        job.created_by,
-        list(job.tags),
-        job.key_id,
-        job.price_version,
-    )
-    return row is not None
+    values = {**vars(job), "params": json.dumps(dict(job.params))}
+    return await tx.fetchval(_INSERT, *values.values()) is not None
 
 
 _CLAIM = """

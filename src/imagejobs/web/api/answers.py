@@ -165,12 +165,12 @@ def submission_json(submission: Submission) -> dict[str, Any]:
 
 def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
     """The retry as `RetryAnswer` describes it."""
-    estimated = retried.estimated_micros
+    estimated = retried.told.get("estimatedMicros")
     return {
         "jobId": str(retried.job.id),
         "status": retried.job.status.value,
-        "isPaidAlready": retried.is_paid_already,
-        "mayBuyTwice": retried.may_buy_twice,
+        "isPaidAlready": retried.told["isPaidAlready"],
+        "mayBuyTwice": retried.told["mayBuyTwice"],
         "estimated": None if estimated is None else float(to_credits(estimated, micros_per_credit)),
     }
 
