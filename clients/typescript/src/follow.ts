@@ -1,6 +1,7 @@
 /** Following a job to its end: by its events where the service streams them, else by asking again and again. */
 import type { EventBody, JobBody, JobStatus } from './api.js'
 import { failureOf, isImageJobError, isRecord, refusal, timedOut, UnknownError, type AnyImageJobError } from './errors.js'
+import { inSlot } from './slots.js'
 import { EventStreamParser } from './sse.js'
 import { bounded, jittered, pause, TimeIsUp } from './time.js'
 import { retryAfter, type Transport } from './transport.js'
@@ -109,7 +110,7 @@ class Following {
 
   async run(): Promise<JobBody> {
     for (;;) {
-      const outcome = await this.#stream()
+      const outcome = await inSlot(() => this.#stream(), 'no stream' as const)
       if (outcome === 'no stream') break
       if (outcome === 'final') {
         const job = await this.#job()
