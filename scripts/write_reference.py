@@ -163,11 +163,16 @@ def _routes(app: FastAPI) -> Iterator[APIRoute]:
 
 
 def _scope(route: APIRoute) -> str | None:
-    """What the use case behind the route asks of its caller, read from the code that asks."""
-    endpoint = inspect.unwrap(route.endpoint)
-    names = {node.id for node in ast.walk(ast.parse(inspect.getsource(endpoint))) if isinstance(node, ast.Name)}
-    used = [endpoint.__globals__[name] for name in sorted(names) if name in endpoint.__globals__]
-    cases = [case for case in used if inspect.isfunction(case) and case.__module__.startswith("imagejobs.app.")]
+    """What the use case behind the route asks of its caller, read from the code that asks, however deep it stands."""
+    cases: list[Callable[..., object]] = []
+    waiting = [inspect.unwrap(route.endpoint)]
+    while waiting:
+        asker = waiting.pop()
+        names = {node.id for node in ast.walk(ast.parse(inspect.getsource(asker))) if isinstance(node, ast.Name)}
+        used = [asker.__globals__[name] for name in sorted(names) if name in asker.__globals__]
+        found_here = [case for case in used if inspect.isfunction(case) and case.__module__.startswith("imagejobs.app.")]
+        waiting += [case for case in found_here if case not in cases]
+        cases += [case for case in found_here if case not in cases]
     sources = [inspect.getsource(case) for case in cases]
     found = {Scope[name].value for source in sources for name in _SCOPE.findall(source)}
     found |= {PERMISSIONS[Operation[name]].scope.value for source in sources for name in _OPERATION.findall(source)}

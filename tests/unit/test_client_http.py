@@ -114,13 +114,17 @@ def test_a_job_is_read_and_what_a_newer_service_adds_is_kept() -> None:
     assert job.raw["ofTheFuture"] == 1
 
 
-def test_retry_and_resolve_send_what_they_say() -> None:
+def test_c22_retry_and_resolve_send_what_they_say_and_a_repeat_names_the_same_failure() -> None:
     retried = Reply(status=202, document={"jobId": "one", "status": "queued", "isPaidAlready": True, "estimated": 0})
-    with asking(retried, Reply(document={"jobId": "one", "posted": 0.04})) as (client, script):
+    failed = Reply(document={**JOB, "status": "failed", "retryCount": 3})
+    settled = Reply(document={"jobId": "one", "posted": 0.04})
+    with asking(failed, Reply(hang_up=True), retried, settled) as (client, script):
         assert client.retry("one").is_paid_already
         assert client.resolve("one", billed=True).posted == 0.04
     assert [(asked.target, asked.body) for asked in script.asked] == [
-        ("/api/images/jobs/one/retry", None),
+        ("/api/images/jobs/one", None),
+        ("/api/images/jobs/one/retry", {"retryCount": 3}),
+        ("/api/images/jobs/one/retry", {"retryCount": 3}),
         ("/api/images/jobs/one/resolve", {"billed": True}),
     ]
 

@@ -1,20 +1,22 @@
 /** One job as a card: it follows the job, shows how it stands, and offers what can be done. */
-import { isImageJobError, type AnyImageJobError, type ImageRequest, type ImageService, type JobBody, type JobStatus, type Progress } from 'imagejobs'
+import { isImageJobError, type AnyImageJobError, type ImageService, type JobBody, type JobStatus, type Progress } from 'imagejobs'
+import { remember, type Asked } from './memory.js'
 import { BILLED, credits, RECEIPTS, STATES, STEP_NAMES, STEPS, titleOf } from './words.js'
 
 export class Card {
   readonly element: HTMLElement
-  readonly #images: ImageService
-  readonly #request: ImageRequest
+  readonly #images: () => ImageService
+  readonly #asked: Asked
   readonly #leaving = new AbortController()
   #jobId: string | null = null
   #seq = 0
-  #reached = 0
   #facts = new Map<string, string>()
 
-  constructor(images: ImageService, request: ImageRequest, template: HTMLTemplateElement) {
+  constructor(images: () => ImageService, asked: Asked, template: HTMLTemplateElement) {
     this.#images = images
-    this.#request = request
+    this.#asked = asked
+    this.#jobId = asked.jobId
+    const { request } = asked
     const copy = template.content.cloneNode(true) as DocumentFragment
     this.element = copy.querySelector('li') as HTMLElement
     this.#find('.prompt').textContent = request.prompt
@@ -22,27 +24,48 @@ export class Card {
     for (const step of STEPS) this.#find('.steps').append(made('li', STEP_NAMES[step] ?? step))
   }
 
-  /** Ask for the picture and follow it to its end. */
+  /** Ask for the picture and follow it to its end; again is harmless, for the key is the same. */
   async start(): Promise<void> {
-    this.#say('waiting', 'Sending', 'The service writes it down.')
+    this.#restart('Sending', 'The service writes it down.')
     await this.#attempt(async () => {
-      this.#jobId = (await this.#images.createJob(this.#request, { signal: this.#leaving.signal })).jobId
-      this.#tell({ jobId: this.#jobId, status: 'queued', event: null })
-      void this.#quote(this.#jobId)
-      await this.#follow(this.#jobId)
+      const { request, idempotencyKey } = this.#asked
+      const { jobId } = await this.#images().createJob(request, { idempotencyKey, signal: this.#leaving.signal })
+      this.#jobId = jobId
+      remember({ ...this.#asked, jobId })
+      this.#tell({ jobId, status: 'queued', event: null })
+      void this.#quote(jobId)
+      await this.#follow(jobId)
     })
+  }
+
+  /** Come back to a job, wherever it stands by now. */
+  async resume(): Promise<void> {
+    const jobId = this.#jobId
+    if (jobId) return this.#lookAgain(jobId)
+    this.#say('failed', 'Perhaps never sent', 'The page was left before the service had answered. Sent again, it is made once.')
+    this.#offer(['Send again', () => this.start()])
+  }
+
+  /** Stop waiting; the job goes on. */
+  leave(): void {
+    this.#leaving.abort()
+  }
+
+  async #lookAgain(jobId: string): Promise<void> {
+    this.#restart('Looking', 'How does it stand?')
+    await this.#attempt(() => this.#follow(jobId))
   }
 
   async #follow(jobId: string): Promise<void> {
     this.#offer(['Cancel', () => this.#cancel(jobId)])
     const { signal } = this.#leaving
     const onProgress = (progress: Progress): void => this.#tell(progress)
-    this.#show(await this.#images.waitForJob(jobId, { signal, onProgress, after: this.#seq }))
+    this.#show(await this.#images().waitForJob(jobId, { signal, onProgress, after: this.#seq }))
   }
 
   async #cancel(jobId: string): Promise<void> {
     try {
-      const { receipt } = await this.#images.cancelJob(jobId)
+      const { receipt } = await this.#images().cancelJob(jobId)
       const cost = receipt.outcome === 'stop_requested' && receipt.mayCost ? ` (${credits(receipt.mayCost)})` : ''
       this.#note('cancel', `${RECEIPTS[receipt.outcome]}${cost}`)
       this.#offer()
@@ -51,31 +74,37 @@ export class Card {
     }
   }
 
-  async #retry(jobId: string): Promise<void> {
-    this.#facts.clear()
-    this.#reached = 0
-    this.#say('waiting', 'Trying again', '')
-    this.#offer()
+  async #retry(failed: JobBody): Promise<void> {
+    this.#restart('Trying again', '')
     await this.#attempt(async () => {
-      const receipt = await this.#images.retryJob(jobId)
+      const receipt = await this.#images().retryJob(failed)
       const cost = receipt.estimated === null ? 'cost unknown' : credits(receipt.estimated)
       const again = receipt.mayBuyTwice ? 'Retry: the first try may be charged too' : `Retry: ${cost}`
       this.#note('retry', receipt.isPaidAlready ? 'Retry: paid already, storing it is free' : again)
-      await this.#follow(jobId)
+      await this.#follow(failed.jobId)
     })
+  }
+
+  #restart(title: string, detail: string): void {
+    this.#facts.clear()
+    this.#find('.facts').replaceChildren()
+    this.#step(null)
+    this.#say('waiting', title, detail)
+    this.#offer()
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {
+      if (this.#leaving.signal.aborted) return
       if (!isImageJobError(error)) throw error
       this.#fail(error)
     }
   }
 
   async #quote(jobId: string): Promise<void> {
-    const job = await this.#images.getJob(jobId).catch(() => null)
+    const job = await this.#images().getJob(jobId).catch(() => null)
     if (job && job.cost.estimated !== null && !this.#facts.has('cost')) this.#note('cost', `Estimate: ${credits(job.cost.estimated)}`)
   }
 
@@ -95,6 +124,10 @@ export class Card {
     picture.alt = job.prompt
     picture.src = job.publicUrl ?? ''
     picture.hidden = false
+    picture.onerror = () => {
+      picture.hidden = true
+      this.#say('failed', 'It is made, and cannot be shown', 'The picture does not load from its address. Is the storage reachable, and public?')
+    }
     const seconds = (Date.parse(job.completedAt ?? job.updatedAt) - Date.parse(job.createdAt)) / 1000
     if (job.image) this.#note('size', `${job.image.width} × ${job.image.height}`)
     this.#note('time', `${seconds.toFixed(1)} s`)
@@ -105,9 +138,9 @@ export class Card {
   }
 
   #fail(error: AnyImageJobError): void {
-    const isEnd = error.job !== null
+    const detail = error.reason === 'unreachable' ? `${error.detail} Is it running, and does it let in pages of ${location.origin}?` : error.detail
     const kind = error.reason === 'canceled' ? 'canceled' : error.reason === 'wait_timed_out' ? 'waiting' : 'failed'
-    this.#say(kind, titleOf(error), error.detail)
+    this.#say(kind, titleOf(error), detail)
     this.#note('billed', BILLED[error.billed])
     if (error.failureStage) {
       this.#step(error.failureStage === 'persisting' ? 'uploading' : error.failureStage)
@@ -115,21 +148,22 @@ export class Card {
     }
     if (error.job) this.#note('cost', error.job.cost.actual === null ? 'Cost unknown' : `Cost: ${credits(error.job.cost.actual)}`)
     this.#note('code', `${error.code} · ${error.reason}`)
-    const { jobId } = error
+    const { job } = error
+    const jobId = this.#jobId
     if (kind === 'canceled') this.#offer()
-    else if (jobId && isEnd) this.#offer([error.retryable ? 'Try again' : 'Try all the same', () => this.#retry(jobId)])
-    else if (this.#jobId) this.#offer(['Look again', () => this.#attempt(() => this.#follow(this.#jobId ?? ''))])
+    else if (job) this.#offer([error.retryable ? 'Try again' : 'Try all the same', () => this.#retry(job)])
+    else if (jobId) this.#offer(['Look again', () => this.#lookAgain(jobId)])
     else this.#offer(['Send again', () => this.start()])
   }
 
   /** The rail shows how far it came; a job that is tried again goes back to its beginning. */
-  #step(status: JobStatus): void {
-    this.#reached = STEPS.indexOf(status)
+  #step(status: JobStatus | null): void {
+    const reached = status ? STEPS.indexOf(status) : -1
     const steps = this.#find('.steps').children
     for (const [index, step] of Array.from(steps).entries()) {
-      step.classList.toggle('done', index < this.#reached || status === 'completed')
+      step.classList.toggle('done', index < reached || status === 'completed')
       step.toggleAttribute('aria-current', false)
-      if (index === this.#reached) step.setAttribute('aria-current', 'step')
+      if (index === reached) step.setAttribute('aria-current', 'step')
     }
   }
 
@@ -149,7 +183,7 @@ export class Card {
     const buttons = actions.map(([label, act]) => {
       const button = made('button', label) as HTMLButtonElement
       button.type = 'button'
-      button.setAttribute('aria-label', `${label}: ${this.#request.prompt}`)
+      button.setAttribute('aria-label', `${label}: ${this.#asked.request.prompt}`)
       button.addEventListener('click', () => void act())
       return button
     })

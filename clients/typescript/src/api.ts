@@ -276,6 +276,11 @@ export interface RetryAnswer {
   readonly estimated: number | null
 }
 
+/** Which failure is meant: the job's `retryCount` as it was seen. */
+export interface RetryBody {
+  readonly retryCount?: number | null
+}
+
 /** What a user is in a project; each may do all that those before it may. */
 export type Role = 'viewer' | 'editor' | 'admin'
 

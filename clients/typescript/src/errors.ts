@@ -10,7 +10,7 @@
  *
  * Beside the service's own reasons the client has these: `unreachable` (no usable answer), `wait_timed_out` (the job goes on,
  * the waiting ended), `canceled` (the job was stopped on request), `unexpected_answer` (something else answers at that address),
- * `not_configured` and `invalid_field` (nothing was sent). An aborted call rejects with the signal's own reason instead.
+ * `not_configured`, `token_unavailable` and `invalid_field` (nothing was sent). An aborted call rejects with the signal's own reason instead.
  */
 import type { ErrorBody, JobBody } from './api.js'
 

@@ -1,6 +1,7 @@
 /** Following a job to its end: by its events where the service streams them, else by asking again and again. */
 import type { EventBody, JobBody, JobStatus } from './api.js'
 import { failureOf, isImageJobError, isRecord, refusal, timedOut, UnknownError, type AnyImageJobError } from './errors.js'
+import { inSlot } from './slots.js'
 import { EventStreamParser } from './sse.js'
 import { bounded, jittered, pause, TimeIsUp } from './time.js'
 import { retryAfter, type Transport } from './transport.js'
@@ -30,8 +31,10 @@ export interface PollOptions {
 export const FINAL: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'canceled'])
 export const WAIT_MS = 20 * 60_000
 
-const FIRST_WORD_MS = 10_000 // a first connection repeats the history at once; where it does not, something holds it back
-const SILENCE_MS = 40_000 // the service says something every 15 s
+const PATIENCE = {
+  firstWordMs: 10_000, // the service says something at once; where nothing comes, something on the way holds it back
+  silenceMs: 40_000, // and then every 15 s
+}
 const LAST_WORDS_MS = 1_000
 const MOST_FAILURES = 4
 const POLL_MS = 1_000
@@ -40,10 +43,10 @@ const SLOWEST_POLL_MS = 5_000
 export const jobPath = (jobId: string, rest = ''): string => `/api/images/jobs/${encodeURIComponent(jobId)}${rest}`
 
 /** The completed job; rejects with the job's own error where it ended otherwise. */
-export async function follow(transport: Transport, jobId: string, options: FollowOptions): Promise<JobBody> {
+export async function follow(transport: Transport, jobId: string, options: FollowOptions, patience = PATIENCE): Promise<JobBody> {
   const ms = options.timeoutMs ?? WAIT_MS
   try {
-    return await bounded(ms, options.signal, (signal) => new Following(transport, jobId, { ...options, signal }).run())
+    return await bounded(ms, options.signal, (signal) => new Following(transport, jobId, { ...options, signal }, patience).run())
   } catch (error) {
     if (error instanceof TimeIsUp && !options.signal?.aborted) throw timedOut(jobId, ms)
     throw error instanceof CallerError ? error.thrown : error
@@ -91,20 +94,23 @@ class Following {
   readonly #transport: Transport
   readonly #jobId: string
   readonly #options: FollowOptions
+  readonly #patience: typeof PATIENCE
   #seq: number
+  #hasHeard = false
   #status: JobStatus | null = null
   #failures = 0
 
-  constructor(transport: Transport, jobId: string, options: FollowOptions) {
+  constructor(transport: Transport, jobId: string, options: FollowOptions, patience: typeof PATIENCE) {
     this.#transport = transport
     this.#jobId = jobId
     this.#options = options
+    this.#patience = patience
     this.#seq = options.after ?? 0
   }
 
   async run(): Promise<JobBody> {
     for (;;) {
-      const outcome = await this.#stream()
+      const outcome = await inSlot(() => this.#stream(), 'no stream' as const)
       if (outcome === 'no stream') break
       if (outcome === 'final') {
         const job = await this.#job()
@@ -113,8 +119,8 @@ class Following {
       }
       if (outcome !== 'news') this.#failures += 1
       if (this.#failures === MOST_FAILURES) break
-      const wait = typeof outcome === 'number' ? outcome : 125 * 2 ** this.#failures
-      await pause(jittered(wait), this.#options.signal)
+      const asked = typeof outcome === 'number' ? outcome : 0
+      await pause(asked + jittered(125 * 2 ** this.#failures), this.#options.signal)
     }
     const rest = { signal: this.#options.signal, onProgress: (progress: Progress) => this.#tell(progress.status, null) }
     return poll(this.#transport, this.#jobId, Infinity, POLL_MS, { ...rest, slowestMs: SLOWEST_POLL_MS })
@@ -126,13 +132,12 @@ class Following {
    * a number: come back after so many milliseconds.
    */
   async #stream(): Promise<'final' | 'news' | 'nothing' | 'no stream' | number> {
-    const hasBegun = this.#seq > 0
     const before = this.#seq
     const connection = new AbortController()
     const stop = (): void => connection.abort(this.#options.signal?.reason)
     this.#options.signal?.addEventListener('abort', stop, { once: true })
     try {
-      const response = await bounded(hasBegun ? SILENCE_MS : FIRST_WORD_MS, this.#options.signal, () => this.#open(connection.signal))
+      const response = await bounded(this.#patience.firstWordMs, this.#options.signal, () => this.#open(connection.signal))
       if (response.status === 204) return 'final'
       if (response.status === 429 || response.status >= 500) return Math.min((retryAfter(response.headers) ?? 1) * 1000, 30_000)
       if (!response.ok && ![400, 405, 406, 422].includes(response.status)) {
@@ -141,8 +146,10 @@ class Following {
       if (!response.ok || !response.body || !isStream(response)) return 'no stream'
       return await this.#read(response.body.getReader())
     } catch (error) {
-      if (this.#options.signal?.aborted || isImageJobError(error) || error instanceof CallerError) throw error
-      if (error instanceof SyntaxError || error instanceof RangeError || (error instanceof TimeIsUp && this.#seq === 0)) return 'no stream'
+      if (this.#options.signal?.aborted || error instanceof CallerError) throw error
+      if (isImageJobError(error) && error.reason !== 'token_unavailable') throw error
+      if (error instanceof SyntaxError || error instanceof RangeError) return 'no stream'
+      if (error instanceof TimeIsUp && !(this.#hasHeard && this.#seq > 0)) return 'no stream'
       return this.#seq > before ? 'news' : 'nothing'
     } finally {
       this.#options.signal?.removeEventListener('abort', stop)
@@ -159,14 +166,16 @@ class Following {
   async #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<'final' | 'news' | 'nothing'> {
     const parser = new EventStreamParser()
     const before = this.#seq
+    let isAlive = false
     for (;;) {
       const isOver = this.#status !== null && FINAL.has(this.#status)
-      const patience = isOver ? LAST_WORDS_MS : this.#seq === 0 ? FIRST_WORD_MS : SILENCE_MS
+      const patience = isOver ? LAST_WORDS_MS : isAlive && this.#seq > 0 ? this.#patience.silenceMs : this.#patience.firstWordMs
       const chunk = await bounded(patience, this.#options.signal, () => reader.read()).catch((error: unknown) => {
         if (isOver && !this.#options.signal?.aborted) return { done: true as const, value: undefined }
         throw error
       })
       if (chunk.done) return isOver ? 'final' : this.#seq > before ? 'news' : 'nothing'
+      isAlive = this.#hasHeard = true
       for (const event of parser.push(chunk.value)) this.#take(eventOf(event.data))
       this.#failures = this.#seq > before ? 0 : this.#failures
     }

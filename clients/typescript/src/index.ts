@@ -14,7 +14,7 @@ export {
   type FailureStage,
 } from './errors.js'
 export type { FollowOptions, PollOptions, Progress } from './follow.js'
-export { createImageService, ImageService, imageService } from './service.js'
+export { createImageService, ImageService, imageService, newIdempotencyKey } from './service.js'
 export type {
   CallOptions,
   GeneratedImage,

@@ -1,5 +1,5 @@
 /** The service as a page uses it: ask for a picture, wait for it, and the few things one can do to a job. */
-import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, RetryAnswer, SourceBody } from './api.js'
+import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, RetryAnswer, RetryBody, SourceBody } from './api.js'
 import { addressOf, tokenOf, type ImageServiceConfig } from './config.js'
 import { PermanentError, timedOut, UnknownError, isRecord } from './errors.js'
 import { follow, jobOf, jobPath, poll, WAIT_MS, type FollowOptions, type PollOptions, type Progress } from './follow.js'
@@ -93,27 +93,18 @@ export class ImageService {
     visualStyleId?: string | null,
     options: ImageOptions = {},
   ): Promise<GeneratedImage> {
-    const sourceImage = await this.#source(projectId, image, options)
-    const where =
-      typeof maskDescription === 'string' ? { maskDescription } : { mask: await this.#source(projectId, maskDescription, options) }
-    const asked = { jobType: 'inpaint', projectId, prompt: newContent, visualStyleCapsuleId: visualStyleId, sourceImage } as const
-    return this.#made({ ...asked, ...where }, options)
+    return this.#within(options, async (signal, made) => {
+      const sourceImage = await this.#source(projectId, image, { signal })
+      const where = typeof maskDescription === 'string' ? { maskDescription } : { mask: await this.#source(projectId, maskDescription, { signal }) }
+      const asked = { jobType: 'inpaint', projectId, prompt: newContent, visualStyleCapsuleId: visualStyleId, sourceImage } as const
+      return this.#picture(requestOf({ ...asked, ...where }, options), { ...options, signal }, made)
+    })
   }
 
   /** Ask for a picture and wait for it. Rejects with an `ImageJobError`, or with the reason of an aborted signal; an abort cancels no job. */
   async generateImage(request: ImageRequest, options: WaitOptions = {}): Promise<GeneratedImage> {
-    const ms = options.timeoutMs ?? this.#patience(request)
-    let jobId: string | null = null
-    try {
-      return await bounded(ms, options.signal, async (signal) => {
-        const made = await this.createJob(request, { ...options, signal })
-        jobId = made.jobId
-        return pictureOf(await follow(this.#transport, jobId, { signal, onProgress: options.onProgress, timeoutMs: Infinity }))
-      })
-    } catch (error) {
-      if (error instanceof TimeIsUp && !options.signal?.aborted) throw timedOut(jobId, ms)
-      throw error
-    }
+    const { deadlineSeconds } = request
+    return this.#within({ ...options, deadlineSeconds }, (signal, made) => this.#picture(request, { ...options, signal }, made))
   }
 
   /** Only ask. Repeated under one key while the service is away, so that never two jobs are made. */
@@ -122,7 +113,7 @@ export class ImageService {
     options: CallOptions & { readonly idempotencyKey?: string | undefined } = {},
   ): Promise<GenerateAnswer> {
     const branchId = request.branchId ?? (await this.#config.resolveBranch?.(request.projectId)) ?? 'main'
-    const idempotencyKey = options.idempotencyKey ?? newKey()
+    const idempotencyKey = options.idempotencyKey ?? newIdempotencyKey()
     const json = { jobType: 'generate', ...given(request), branchId, idempotencyKey }
     return this.#json<GenerateAnswer>({ method: 'POST', path: '/api/images/generate', json, signal: options.signal }, 'jobId')
   }
@@ -149,9 +140,14 @@ export class ImageService {
     return poll(this.#transport, jobId, maxAttempts, intervalMs, options)
   }
 
-  /** Queue a failed job again under its id, and say whether it costs; then `waitForJob`. */
-  async retryJob(jobId: string, options: CallOptions = {}): Promise<RetryAnswer> {
-    return this.#json<RetryAnswer>({ method: 'POST', path: jobPath(jobId, '/retry'), signal: options.signal }, 'jobId')
+  /**
+   * Queue a failed job again under its id, and say whether it costs; then `waitForJob`. Given the job as it failed
+   * (`error.job`), that failure is retried once, however often and by however many it is asked; an id is looked up first.
+   */
+  async retryJob(failed: string | Pick<JobBody, 'jobId' | 'retryCount'>, options: CallOptions = {}): Promise<RetryAnswer> {
+    const { jobId, retryCount } = typeof failed === 'string' ? await this.getJob(failed, options) : failed
+    const call = { method: 'POST', path: jobPath(jobId, '/retry'), json: { retryCount } satisfies RetryBody, signal: options.signal } as const
+    return this.#json<RetryAnswer>(call, 'jobId')
   }
 
   /** Stop a job, and say what it cost. */
@@ -167,9 +163,29 @@ export class ImageService {
   }
 
   async #made(asked: Loose<ImageRequest>, options: ImageOptions): Promise<GeneratedImage> {
-    const { signal, onProgress, timeoutMs, idempotencyKey, ...more } = options
-    const request = { ...given(asked), ...given(more) } as ImageRequest
-    return this.generateImage(request, { signal, onProgress, timeoutMs, idempotencyKey })
+    return this.generateImage(requestOf(asked, options), options)
+  }
+
+  async #picture(request: ImageRequest, options: WaitOptions, made: (jobId: string) => void): Promise<GeneratedImage> {
+    const { jobId } = await this.createJob(request, options)
+    made(jobId)
+    const { signal, onProgress } = options
+    return pictureOf(await follow(this.#transport, jobId, { signal, onProgress, timeoutMs: Infinity }))
+  }
+
+  /** All of the work in the time of one call. */
+  async #within(
+    options: WaitOptions & { readonly deadlineSeconds?: number | null | undefined },
+    work: (signal: AbortSignal, made: (jobId: string) => void) => Promise<GeneratedImage>,
+  ): Promise<GeneratedImage> {
+    const ms = options.timeoutMs ?? this.#patience(options.deadlineSeconds)
+    let jobId: string | null = null
+    try {
+      return await bounded(ms, options.signal, (signal) => work(signal, (id) => (jobId = id)))
+    } catch (error) {
+      if (error instanceof TimeIsUp && !options.signal?.aborted) throw timedOut(jobId, ms)
+      throw error
+    }
   }
 
   async #source(projectId: string, source: ImageSource, options: CallOptions): Promise<SourceBody> {
@@ -193,8 +209,8 @@ export class ImageService {
   }
 
   /** A job that was given a deadline ends soon after it. */
-  #patience(request: ImageRequest): number {
-    return this.#config.timeoutMs ?? (request.deadlineSeconds ? request.deadlineSeconds * 1000 + 60_000 : WAIT_MS)
+  #patience(deadlineSeconds: number | null | undefined): number {
+    return this.#config.timeoutMs ?? (deadlineSeconds ? deadlineSeconds * 1000 + 60_000 : WAIT_MS)
   }
 }
 
@@ -208,6 +224,12 @@ type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined }
 /** Without what is not set: the service refuses a null where it wants text. */
 function given<T extends object>(values: T): T {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as T
+}
+
+/** What is asked, without what is only about the waiting. */
+function requestOf(asked: Loose<ImageRequest>, options: ImageOptions): ImageRequest {
+  const { signal: _, onProgress: _1, timeoutMs: _2, idempotencyKey: _3, ...more } = options
+  return { ...given(asked), ...given(more) } as ImageRequest
 }
 
 function pictureOf(job: JobBody): GeneratedImage {
@@ -228,8 +250,8 @@ export function sizeOf(aspectRatio: string): { width: number; height: number } {
   throw new PermanentError({ reason: 'invalid_field', detail, field: 'aspectRatio' })
 }
 
-/** 128 random bits; also where the page is not served securely and has no `randomUUID`. */
-function newKey(): string {
+/** A key for `idempotencyKey`: 128 random bits; also where the page is not served securely and has no `randomUUID`. */
+export function newIdempotencyKey(): string {
   const bytes = new Uint8Array(16)
   if (globalThis.crypto) globalThis.crypto.getRandomValues(bytes)
   else bytes.forEach((_, index) => (bytes[index] = Math.random() * 256))

@@ -33,7 +33,7 @@ export async function bounded<T>(ms: number, outer: AbortSignal | undefined, wor
   const forward = (): void => inner.abort(reasonOf(outer))
   outer?.addEventListener('abort', forward, { once: true })
   const timer = setTimeout(() => inner.abort(new TimeIsUp()), Math.min(Math.max(ms, 0), LONGEST))
-  const working = work(inner.signal)
+  const working = (async () => work(inner.signal))()
   working.catch(() => undefined) // where the race is lost, nobody else listens
   try {
     return await Promise.race([working, ended])

@@ -1,5 +1,5 @@
 /** Calls to the service: the token, a deadline for each, bounded repeats, refusals as typed errors. */
-import { PermanentError, refusal, unreachable } from './errors.js'
+import { AuthError, isImageJobError, PermanentError, refusal, unreachable } from './errors.js'
 import { bounded, jittered, pause, TimeIsUp } from './time.js'
 
 /** `rejected` is the token that the service just refused: give another one, if there is one. */
@@ -73,6 +73,7 @@ export class Transport {
     } catch (error) {
       if (call.signal?.aborted) throw error
       if (error instanceof PermanentError) throw error
+      if (error instanceof AuthError) return error
       const why = error instanceof TimeIsUp ? `no answer within ${ms / 1000} s` : wordsOf(error)
       return unreachable(`${this.#options.address() || 'The service'} does not answer as it should: ${why}.`, error)
     }
@@ -80,13 +81,22 @@ export class Transport {
 
   /** One try, with the body still to be read; a refused token is replaced once. The caller sees to deadlines. */
   async open(call: Call): Promise<Response> {
-    const token = await this.#options.token({})
+    const token = await this.#token({})
     const first = await this.#fetch(call, token)
     if (first.status !== 401 || !token) return first
-    const other = await this.#options.token({ rejected: token })
+    const other = await this.#token({ rejected: token })
     if (!other || other === token) return first
     await first.body?.cancel()
     return this.#fetch(call, other)
+  }
+
+  async #token(asked: { readonly rejected?: string }): Promise<string | null | undefined> {
+    try {
+      return await this.#options.token(asked)
+    } catch (error) {
+      if (isImageJobError(error)) throw error
+      throw new AuthError({ reason: 'token_unavailable', detail: `There is no token to ask with: ${wordsOf(error)}.`, cause: error })
+    }
   }
 
   #fetch(call: Call, token: string | null | undefined): Promise<Response> {

@@ -1,6 +1,8 @@
 """A person's retry of a failed job: the same job, its automatic retries renewed, free where the picture is paid for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from imagejobs.app.choose import choose
@@ -9,7 +11,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.app.purchase import generation_request
 from imagejobs.app.visible import lock_visible
-from imagejobs.db import attempts, budgets, jobs, ledger
+from imagejobs.db import attempts, budgets, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
@@ -19,36 +21,41 @@ from imagejobs.ports import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Retried:
-    """The job, queued again, and what this is expected to cost; 0 where only the storing is left to do."""
+    """The job, queued again, and what the event of this retry says of its cost; `is_replay` where it was made before."""
 
     job: Job
-    estimated_micros: int | None
-    is_paid_already: bool
-    may_buy_twice: bool
+    told: Mapping[str, Any]
+    is_replay: bool
 
 
-async def retry_job(deps: Deps, caller: Caller, job_id: UUID) -> Retried:
+async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int | None = None) -> Retried:
     """Queue a failed job again, reserving money where it has to buy anew; a canceled one only if its paid picture came late.
 
-    Of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed. Raises
-    `BudgetExhausted` where a cap has no room; the job then stays failed.
+    `retry_count` is that of the job as it was seen: where it was retried since, nothing happens but that the answer is given
+    again. Without it, of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed.
+    Raises `BudgetExhausted` where a cap has no room; the job then stays failed.
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
         job = await lock_visible(tx, caller, job_id, Operation.RETRY_JOB)
+        if retry_count is not None and retry_count < job.retry_count:
+            return Retried(job=job, told=await events.of_retry(tx, job_id, retry_count + 1), is_replay=True)
         is_paid = await attempts.has_unstored_picture(tx, job_id)
-        if job.status is not JobStatus.FAILED and not (job.status is JobStatus.CANCELED and is_paid):
-            raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
+        is_over = job.status is JobStatus.FAILED or (job.status is JobStatus.CANCELED and is_paid)
+        if not is_over or (retry_count or 0) > job.retry_count:
+            at = f"{job.status.value}, with retryCount {job.retry_count}"
+            raise InvalidTransition(f"Only a failed job can be retried; this one is {at}.")
         job = job if is_paid else await _assigned(deps, tx, job)
         estimated = 0 if is_paid else await _reserve(deps, tx, job)
         may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
-        told = {"retriedBy": caller.name, "isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice}
+        receipt = {"isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice, "estimatedMicros": estimated}
+        told = {"retriedBy": caller.name, **receipt}
         moved = await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True, event=told))
         if moved is None:
             raise LostClaim("The job changed under its lock.")
         await deps.engine.enqueue(tx, [message_for(moved)])
     tell(deps, job_id)
-    return Retried(job=moved, estimated_micros=estimated, is_paid_already=is_paid, may_buy_twice=may_buy_twice)
+    return Retried(job=moved, told=told, is_replay=False)
 
 
 async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:

@@ -86,9 +86,10 @@ class Client:
     def retry(self, job_id: str) -> Retried:
         """Queue a failed job again under its id; refused with 409 where it is not failed, with 402 where a budget is full.
 
-        Where the first answer was lost, the repeat finds the job queued and is refused; it was retried once all the same.
+        The job is read first, and its `retryCount` sent along: a repeat after a lost answer never makes a second retry.
         """
-        return _parsed(self._job_call("POST", job_id, "/retry"), Retried.parse)
+        seen = self.job(job_id).raw.get("retryCount")
+        return _parsed(self._job_call("POST", job_id, "/retry", json={"retryCount": seen}), Retried.parse)
 
     def cancel(self, job_id: str) -> Canceled:
         """Stop the job, at once or as soon as its provider can; refused with 409 where it failed. A repeat is safe."""

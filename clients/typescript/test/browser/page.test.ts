@@ -4,8 +4,8 @@ import { readFile, mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { extname, join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
-import { apiKey, apiUrl } from '../support/service.js'
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core'
+import { apiKey, apiUrl, images } from '../support/service.js'
 
 const ROOT = 'build/example'
 const PORT = Number(process.env['PAGE_PORT'])
@@ -46,11 +46,20 @@ function origin(index = 0): string {
 async function opened(t: { after(end: () => Promise<void>): void }, options: BrowserContextOptions = {}, index = 0): Promise<Page> {
   const context = await browser.newContext(options)
   t.after(() => context.close())
+  return tab(context, index)
+}
+
+async function tab(context: BrowserContext, index = 0): Promise<Page> {
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   page.on('pageerror', (error) => assert.fail(error))
   await page.goto(origin(index))
   return page
+}
+
+async function enter(page: Page, key = apiKey): Promise<void> {
+  await page.getByLabel('API key').fill(key)
+  await page.getByLabel('API key').blur()
 }
 
 async function ask(page: Page, prompt: string): Promise<void> {
@@ -59,6 +68,8 @@ async function ask(page: Page, prompt: string): Promise<void> {
 }
 
 const card = (page: Page, prompt: string) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: prompt, exact: true }) })
+
+const made = async (prompt: string) => (await images.listJobs({ projectId: 'example', limit: 100 })).jobs.filter((job) => job.prompt === prompt)
 
 async function shot(page: Page, name: string): Promise<void> {
   if (!SHOTS) return
@@ -151,9 +162,62 @@ test('e2: a wrong key and a description that is refused at once are said on the 
   await page.getByLabel('API key').fill('ij_wrong')
   await ask(page, 'a fox')
   await card(page, 'a fox').getByText('Please say who you are').waitFor()
+  assert.ok(!(await page.evaluate(() => JSON.stringify(localStorage))).includes('ij_wrong'))
   await page.getByLabel('API key').fill(apiKey)
-  await card(page, 'a fox').getByRole('button', { name: /^Send again/ }).waitFor()
-  assert.equal(await page.evaluate(() => localStorage.length), 0)
+  await card(page, 'a fox').getByRole('button', { name: /^Send again/ }).click()
+  await card(page, 'a fox').getByText('Here it is').waitFor()
+})
+
+test('e2: a reloaded page comes back to its job, another tab shows it, and a lost answer makes no second one', async (t) => {
+  const page = await opened(t)
+  await enter(page)
+  let isLost = false
+  await page.route('**/api/images/generate', async (route) => {
+    const answer = await route.fetch()
+    if (isLost) return route.fulfill({ response: answer })
+    isLost = true
+    return route.abort('connectionreset')
+  })
+  const prompt = 'a fox to come back to [slow 2s]'
+  await ask(page, prompt)
+  await card(page, prompt).getByText('Being made').waitFor()
+  await page.reload()
+  await card(page, prompt).getByText('Here it is').waitFor()
+  const other = await tab(page.context())
+  await enter(other)
+  await card(other, prompt).getByRole('img', { name: prompt }).waitFor()
+  assert.equal(await made(prompt).then((jobs) => jobs.length), 1)
+})
+
+test('c22: a double click and a second tab retry a failure once', async (t) => {
+  const page = await opened(t)
+  const prompt = 'a fox for two tabs [storage]'
+  await enter(page)
+  await ask(page, prompt)
+  const failed = (one: Page) => card(one, prompt).getByText('The picture could not be stored')
+  await failed(page).waitFor()
+  const other = await tab(page.context())
+  await enter(other)
+  await failed(other).waitFor()
+  for (const one of [page, other]) await card(one, prompt).getByRole('button', { name: /^Try again/ }).dblclick()
+  for (const one of [page, other]) {
+    await card(one, prompt).getByText('Retry: paid already, storing it is free').waitFor()
+    await failed(one).waitFor()
+  }
+  assert.deepEqual(await made(prompt).then((jobs) => jobs.map((job) => job.retryCount)), [1])
+})
+
+test('e2: more pictures wait in two tabs than a browser has connections, and the page can still act', async (t) => {
+  const page = await opened(t)
+  const other = await tab(page.context())
+  for (const one of [page, other]) {
+    await enter(one)
+    for (let number = 1; number <= 4; number += 1) await ask(one, `fox ${number} of many, ${one === page ? 'here' : 'there'} [429 60s]`)
+  }
+  const last = card(page, 'fox 4 of many, here [429 60s]')
+  await last.getByRole('button', { name: /^Cancel/ }).click()
+  await last.getByText('Stopped before anything was spent').waitFor()
+  await last.getByText('Canceled', { exact: true }).waitFor()
 })
 
 test('e3: a page with a Supabase session needs no key', async (t) => {

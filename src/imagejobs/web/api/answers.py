@@ -195,9 +195,14 @@ def submission_json(submission: Submission) -> dict[str, Any]:
 
 def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
     """The retry as `RetryAnswer` describes it."""
-    micros = retried.estimated_micros
-    estimated = None if micros is None else to_credits(micros, micros_per_credit)
-    return document(RetryAnswer, retried, job_id=retried.job.id, status=retried.job.status, estimated=estimated)
+    micros = retried.told.get("estimatedMicros")
+    return {
+        "jobId": str(retried.job.id),
+        "status": retried.job.status.value,
+        "isPaidAlready": retried.told["isPaidAlready"],
+        "mayBuyTwice": retried.told["mayBuyTwice"],
+        "estimated": None if micros is None else float(to_credits(micros, micros_per_credit)),
+    }
 
 
 def cancel_json(receipt: Receipt, micros_per_credit: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from imagejobs.web.api.answers import (
     retry_json,
     submission_json,
 )
-from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody
+from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody
 from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
 from imagejobs.web.auth import Asker, WiredDeps
 
@@ -40,6 +40,7 @@ router = APIRouter(prefix="/api/images", tags=["jobs"])
 
 _LONGEST_WAIT_SECONDS = 60
 _PRIVATE = {"cache-control": "private, no-cache"}
+_ANY_FAILURE = RetryBody()
 
 
 @router.post(
@@ -56,10 +57,14 @@ async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller
     """
     key = _idempotency_key(request, body.idempotency_key)
     submission = await submit(deps, caller, body.request(deps.policy.micros_per_credit), key)
-    headers = {"location": f"/api/images/jobs/{submission.jobs[0].id}", "cache-control": "no-store"}
-    if submission.is_replay:
+    return _accepted(submission.jobs[0].id, submission_json(submission), is_replay=submission.is_replay)
+
+
+def _accepted(job_id: UUID, document: dict[str, Any], *, is_replay: bool) -> Response:
+    headers = {"location": f"/api/images/jobs/{job_id}", "cache-control": "no-store"}
+    if is_replay:
         headers["idempotent-replayed"] = "true"
-    return JSONResponse(submission_json(submission), 200 if submission.is_replay else 202, headers)
+    return JSONResponse(document, 200 if is_replay else 202, headers)
 
 
 def _idempotency_key(request: Request, from_body: str | None) -> str | None:
@@ -143,12 +148,21 @@ async def read_events(
     return _fresh(request, {"events": [event_json(event) for event in events]})
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202, response_model=RetryAnswer, summary="Retry a failed job")
-async def retry(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
-    """Queue a failed job again under its id, and say what it will cost: nothing where the picture only has to be stored."""
-    retried = await retry_job(deps, caller, _parsed(job_id))
-    headers = {"location": f"/api/images/jobs/{retried.job.id}", "cache-control": "no-store"}
-    return JSONResponse(retry_json(retried, deps.policy.micros_per_credit), 202, headers)
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    response_model=RetryAnswer,
+    responses={200: {"model": RetryAnswer, "description": "The failure that was seen has been retried before."}},
+    summary="Retry a failed job",
+)
+async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _ANY_FAILURE) -> Response:
+    """Queue a failed job again under its id, and say what it will cost: nothing where the picture only has to be stored.
+
+    With the `retryCount` that was seen, a repeat after a lost answer, a double click, and whoever else saw the same failure
+    make one retry, and get the same answer. Without, a job that is not failed any more answers 409.
+    """
+    retried = await retry_job(deps, caller, _parsed(job_id), body.retry_count)
+    return _accepted(retried.job.id, retry_json(retried, deps.policy.micros_per_credit), is_replay=retried.is_replay)
 
 
 @router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, summary="Cancel a job")

@@ -184,6 +184,12 @@ class ResolveBody(Wire):
     billed: bool
 
 
+class RetryBody(Wire):
+    """Which failure is meant: the job's `retryCount` as it was seen."""
+
+    retry_count: Annotated[int, Field(strict=True, ge=0)] | None = None
+
+
 class ChangeBody(Wire):
     """What of a waiting job can be changed."""
 
