@@ -167,7 +167,8 @@ async def test_w1_to_w13_a_worker_killed_at_any_point_loses_nothing_and_buys_not
         bought = sum(await shop.bought(body["jobId"])) / 1_000_000
         cost = body["cost"]
         if point in IN_DOUBT[resume]:
-            assert (body["status"], body["error"]["reason"]) == (JobStatus.FAILED, "outcome_unknown"), point
+            assert body["status"] == JobStatus.FAILED, (point, body)
+            assert body["error"]["reason"] == "outcome_unknown", point
             assert (bought > 0) is (point != "dispatch.after_intent")
             assert bought <= cost["estimated"]
             expected += cost["estimated"]
