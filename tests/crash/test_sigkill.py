@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,10 @@ class Shop:
     fake: FakeProvider
     google: GeminiServer
     environment: dict[str, str]
+    started: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     async def start(self, *words: str, module: str = "imagejobs", **settings: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *words),
             env={**self.environment, **settings},
             cwd=ROOT,
@@ -61,6 +62,15 @@ class Shop:
             stdout=asyncio.subprocess.PIPE if module != "imagejobs" else asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        self.started.append(process)
+        return process
+
+    async def end(self) -> None:
+        """End what still runs, after a test that failed."""
+        for process in self.started:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     async def park(self, points: Iterable[str], model: str) -> tuple[asyncio.subprocess.Process, dict[str, str]]:
         """A worker with a job at each of the points, and which job is where; a job's prompt tells the bill apart."""
@@ -129,7 +139,9 @@ async def shop(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -
             "IMAGEJOBS_DEQUEUE_SECONDS": "0.5",
             "IMAGEJOBS_SWEEP_SECONDS": "0.5",
         }
-        yield Shop(world=world, fake=fake, google=google, environment=environment)
+        shop = Shop(world=world, fake=fake, google=google, environment=environment)
+        stack.push_async_callback(shop.end)
+        yield shop
 
 
 async def points_of(shop: Shop, model: str, prefix: str = "") -> list[str]:
