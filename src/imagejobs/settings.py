@@ -277,7 +277,7 @@ class Settings(BaseSettings):
 
 def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each field has its own type
     """The settings of this process; `chosen` ones (from the command line) win. Every problem is listed at once."""
-    words = {_variable(name): value for name, value in chosen.items() if value is not None}
+    words = {variable_of(name): value for name, value in chosen.items() if value is not None}
     try:
         return Settings(provider_settings=_provider_settings(), cloud_settings=_cloud_settings(), **words)
     except ValidationError as error:
@@ -289,7 +289,7 @@ def environment_with(decided: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **decided}
 
 
-def _variable(field: str) -> str:
+def variable_of(field: str) -> str:
     """The variable's name of a field, by which alone it can be set."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field

@@ -28,7 +28,7 @@ async def authenticate(deps: Deps, token: str | None) -> Caller:
 async def _look_up(deps: Deps, key_id: str, now: float) -> tuple[bytes, Caller] | None:
     async with deps.database.connection() as connection:
         found = await access.key_by_id(connection, key_id)
-        if found is None or found.revoked_at or (found.expires_at and found.expires_at < datetime.now(UTC)):
+        if found is None or not found.is_good(datetime.now(UTC)):
             return None
         await access.touch_key(connection, key_id)
     caller = Caller(

@@ -39,10 +39,10 @@ async def list_members(deps: Deps, caller: Caller, project_id: str) -> list[Memb
     return await members_of(deps.database, project_id)
 
 
-async def put_member(deps: Deps, caller: Caller, project_id: str, user_id: str, role: Role) -> bool:
-    """Give a user a role; whether they are new. A repeat changes nothing."""
+async def put_member(deps: Deps, caller: Caller, project_id: str, user_id: str, role: Role) -> None:
+    """Give a user a role. A repeat changes nothing."""
     caller = await permitted(deps, caller, project_id, Operation.MEMBERS)
-    return await write_member(deps.database, project_id, user_id, role)
+    await write_member(deps.database, project_id, user_id, role)
 
 
 async def remove_member(deps: Deps, caller: Caller, project_id: str, user_id: str) -> None:
@@ -74,11 +74,11 @@ async def members_of(database: Database, project_id: str) -> list[Membership]:
         return await access.members(connection, project_id)
 
 
-async def write_member(database: Database, project_id: str, user_id: str, role: Role) -> bool:
+async def write_member(database: Database, project_id: str, user_id: str, role: Role) -> None:
     """As `put_member`."""
     async with database.transaction() as tx:
         await _existing(tx, project_id)
-        return await access.put_member(tx, project_id, user_id, role)
+        await access.put_member(tx, project_id, user_id, role)
 
 
 async def end_member(database: Database, project_id: str, user_id: str) -> None:

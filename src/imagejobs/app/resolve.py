@@ -1,6 +1,5 @@
 """Resolve: a person's word on what nobody could find out."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from imagejobs.app.deps import Deps
@@ -11,18 +10,10 @@ from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.errors import InvalidTransition
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
-    """How much became posted spend; the rest of what was unknown was released."""
-
-    posted_micros: int
-    reservations: int
-
-
-async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: bool) -> Resolved:
+async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: bool) -> int:
     """Settle the job's unknown spend by new entries: posted as it was reserved, or released. The job itself stays as it is.
 
-    Raises `InvalidTransition` where nothing is unknown, as on a repeat.
+    The answer is what was posted, in micro-dollars. Raises `InvalidTransition` where nothing is unknown, as on a repeat.
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
@@ -38,4 +29,4 @@ async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: b
             await jobs.add_cost(tx, job_id, posted)
         await jobs.note_resolved(tx, job_id, "yes" if billed else "no")
     tell(deps, job_id)
-    return Resolved(posted_micros=posted, reservations=len(numbers))
+    return posted

@@ -31,8 +31,7 @@ async def _is_accepted(database: Database, text: str) -> bool:
     return any(
         known.id == key.id
         and hmac.compare_digest(known.secret_sha256, key.secret_sha256)
-        and known.revoked_at is None
-        and (known.expires_at is None or known.expires_at > now)
+        and known.is_good(now)
         and Scope.ADMIN.value in known.scopes
         for known in await list_keys(database)
     )

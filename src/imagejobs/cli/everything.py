@@ -22,10 +22,11 @@ from imagejobs.cli.local import refuse_lone_direct_url
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.cli.supervisor import Child, ChildRefused, Supervisor
 from imagejobs.errors import ConfigurationError
-from imagejobs.settings import Settings, environment_with
+from imagejobs.settings import Settings, environment_with, variable_of
 
 _START_SECONDS = 120.0
 _SKETCH = "sketch"
+_DECIDED = ("database_url", "data_dir", "default_provider", "host", "public_url", "port")
 
 logger = logging.getLogger(__name__)
 
@@ -136,15 +137,8 @@ async def _decided(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
 
 def _handed_on(settings: Settings) -> dict[str, str]:
     """What the children must know; through the environment, because every local user can read a command line."""
-    decided = {
-        "DATABASE_URL": settings.database_url,
-        "IMAGEJOBS_DATA_DIR": str(settings.data_dir),
-        "IMAGEJOBS_DEFAULT_PROVIDER": settings.default_provider,
-        "IMAGEJOBS_HOST": settings.host,
-        "IMAGEJOBS_PUBLIC_URL": settings.public_url,
-        "PORT": str(settings.port),
-    }
-    return {name: value for name, value in decided.items() if value is not None}
+    decided = {variable_of(field): getattr(settings, field) for field in _DECIDED}
+    return {name: str(value) for name, value in decided.items() if value is not None}
 
 
 def _children(settings: Settings, site: Site) -> list[Child]:

@@ -97,12 +97,10 @@ def _cells(found: Document) -> Sequence[object]:
 
 
 def _document(key: ApiKey) -> Document:
-    now = datetime.now(UTC)
-    is_over = key.expires_at is not None and key.expires_at <= now
     return {
         "id": key.id,
         "name": key.name,
-        "state": "revoked" if key.revoked_at else "expired" if is_over else "good",
+        "state": "good" if key.is_good(datetime.now(UTC)) else "revoked" if key.revoked_at else "expired",
         "scopes": sorted(key.scopes),
         "projects": sorted(key.project_ids) if key.is_bound else None,
         "createdAt": instant_of(key.created_at),

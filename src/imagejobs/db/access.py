@@ -25,6 +25,10 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
 
+    def is_good(self, now: datetime) -> bool:
+        """Whether it is neither revoked nor over."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
 
 _KEY = """
 SELECT key.*, coalesce(array_agg(bound.project_id) FILTER (WHERE bound.project_id IS NOT NULL), '{}') AS project_ids
@@ -159,16 +163,15 @@ async def members(connection: Connection, project_id: str) -> list[Membership]:
     return [value_from(Membership, row) for row in rows]
 
 
-async def put_member(tx: Transaction, project_id: str, user_id: str, role: Role) -> bool:
-    """Give the user this role, whatever the ownership query says from now on; whether they are new."""
-    made = await tx.fetchval(
+async def put_member(tx: Transaction, project_id: str, user_id: str, role: Role) -> None:
+    """Give the user this role, whatever the ownership query says from now on."""
+    await tx.execute(
         "INSERT INTO imagejobs.members (project_id, user_id, role) VALUES ($1, $2, $3) "
-        "ON CONFLICT (project_id, user_id) DO UPDATE SET role = $3, confirmed_at = NULL RETURNING xmax = 0",
+        "ON CONFLICT (project_id, user_id) DO UPDATE SET role = $3, confirmed_at = NULL",
         project_id,
         user_id,
         role.value,
     )
-    return bool(made)
 
 
 async def remove_member(tx: Transaction, project_id: str, user_id: str) -> bool:

@@ -181,8 +181,8 @@ async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDep
 @router.post("/jobs/{job_id}/resolve", response_model=ResolveAnswer, summary="Say whether an unknown outcome was billed")
 async def resolve(job_id: str, body: ResolveBody, deps: WiredDeps, caller: Asker) -> Response:
     """Settle the job's unknown spend by a person's word: posted, or released."""
-    resolved = await resolve_outcome(deps, caller, _parsed(job_id), billed=body.billed)
-    posted = float(to_credits(resolved.posted_micros, deps.policy.micros_per_credit))
+    micros = await resolve_outcome(deps, caller, _parsed(job_id), billed=body.billed)
+    posted = float(to_credits(micros, deps.policy.micros_per_credit))
     return JSONResponse({"jobId": job_id, "posted": posted}, headers={"cache-control": "no-store"})
 
 
