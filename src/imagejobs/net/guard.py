@@ -93,11 +93,7 @@ class Guard:
 
     def require_plausible(self, url: str) -> None:
         """Raise `AddressRefused` for what `fetch` would refuse without asking a name server."""
-        place = _parsed(url)
-        literal = _literal(_host(place))
-        is_plausible = is_public(literal) if literal else _is_public_name(_host(place))
-        if not self._is_allowed(place) and not (is_plausible and (place.port or _PORTS[place.scheme]) in _PORTS.values()):
-            raise AddressRefused(_REFUSED)
+        self._require_plausible(_parsed(url))
 
     async def close(self) -> None:
         """Let go of its threads and connections."""
@@ -129,17 +125,18 @@ class Guard:
 
     async def _judged(self, place: httpx2.URL, ends: float) -> Sequence[IPv4Address | IPv6Address]:
         """Where to connect: each of the host's addresses, if all of them may be."""
-        host = _host(place)
-        is_allowed = self._is_allowed(place)
-        literal = _literal(host)
-        if not is_allowed and not (literal or _is_public_name(host)):
-            raise AddressRefused(_REFUSED)
-        found = [literal] if literal else await self._addresses(host, ends)
-        if not is_allowed and (place.port or _PORTS[place.scheme]) not in _PORTS.values():
-            raise AddressRefused(_REFUSED)
-        if not is_allowed and not all(is_public(address) for address in found):
+        self._require_plausible(place)
+        literal = _literal(_host(place))
+        found = [literal] if literal else await self._addresses(_host(place), ends)
+        if not self._is_allowed(place) and not all(is_public(address) for address in found):
             raise AddressRefused(_REFUSED)
         return found[:_ADDRESSES_TRIED]
+
+    def _require_plausible(self, place: httpx2.URL) -> None:
+        literal = _literal(_host(place))
+        is_plausible = is_public(literal) if literal else _is_public_name(_host(place))
+        if not self._is_allowed(place) and not (is_plausible and (place.port or _PORTS[place.scheme]) in _PORTS.values()):
+            raise AddressRefused(_REFUSED)
 
     def _is_allowed(self, place: httpx2.URL) -> bool:
         host = f"[{_host(place)}]" if ":" in _host(place) else _host(place)
