@@ -1,17 +1,16 @@
 """`imagejobs projects`: projects and their members, on the database itself."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
 from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows
 from imagejobs.cli.local import use_database
-from imagejobs.db.pool import Database
 from imagejobs.domain.access import Role
 
-Result = TypeVar("Result")
+_HINT = "`imagejobs projects ls` and `member ls` show what there is."
 
 app = command_app(
     no_args_is_help=True,
@@ -78,7 +77,7 @@ def set_member(
     ```
     """
     _require_id(user_id, "USER")
-    _on_database(lambda database: write_member(database, project_id, user_id, role))
+    use_database(lambda database: write_member(database, project_id, user_id, role), if_not_found=_HINT)
     print(f"{user_id} is now {role.value} of {project_id}.")
 
 
@@ -90,7 +89,7 @@ def remove_member(project_id: ProjectId, user_id: UserId) -> None:
     imagejobs projects member rm film 5f0c3bb2-4a4e-4b47-9d0a-0c3a1c1f6a55
     ```
     """
-    _on_database(lambda database: end_member(database, project_id, user_id))
+    use_database(lambda database: end_member(database, project_id, user_id), if_not_found=_HINT)
     print(f"{user_id} has no role in {project_id} any more.")
 
 
@@ -102,7 +101,7 @@ def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
     imagejobs projects member ls film
     ```
     """
-    found = _on_database(lambda database: members_of(database, project_id))
+    found = use_database(lambda database: members_of(database, project_id), if_not_found=_HINT)
     rows = [
         {
             "userId": one.user_id,
@@ -117,10 +116,6 @@ def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
 
 def _cells(row: Document) -> Sequence[object]:
     return [value or "" for value in row.values()]
-
-
-def _on_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
-    return use_database(use, if_not_found="`imagejobs projects ls` and `member ls` show what there is.")
 
 
 def _require_id(text: str, name: str) -> None:

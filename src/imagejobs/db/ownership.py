@@ -15,13 +15,9 @@ _MOST_OWNERS = 1_000
 _HOW = "IMAGEJOBS_OWNERSHIP_QUERY must look like: SELECT user_id FROM projects WHERE id = $1"
 
 
-def _as_integer(text: str) -> int:
-    return int(text)
-
-
 _CASTS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("text", "varchar", "bpchar", "citext"), str),
-    **dict.fromkeys(("int2", "int4", "int8"), _as_integer),
+    **dict.fromkeys(("int2", "int4", "int8"), int),
     "uuid": UUID,
 }
 
