@@ -159,6 +159,8 @@ def test_a12_a_bound_caller_sees_its_own_projects_only() -> None:
     bound.require_project("mine", Operation.READ_JOB)
     with pytest.raises(NotFound):
         bound.require_project("theirs", Operation.READ_JOB)
+    with pytest.raises(PermissionDenied):  # said of every project alike, so that nothing is learnt from it
+        bound.require_project("theirs", Operation.CREATE_JOB)
     with pytest.raises(PermissionDenied):
         bound.require(Scope.WRITE)
     assert not bound.creates_projects

@@ -110,7 +110,9 @@ class Caller:
         return self.project_ids is None or project_id in self.project_ids
 
     def require_project(self, project_id: str, operation: Operation) -> None:
-        """Refuse another tenant's project exactly as one that does not exist (A12), then what is not allowed in it."""
+        """Refuse what the caller's key may do nowhere; then another tenant's project exactly as none (A12); then the rest."""
+        if self.user_id is None:
+            self.require(PERMISSIONS[operation].scope)
         if not self.sees(project_id):
             raise NotFound("There is no such project.")
         self.require_allowed(project_id, operation)
