@@ -19,6 +19,7 @@ from imagejobs.errors import (
     ContentRefused,
     DatabaseUnavailable,
     NoImageReturned,
+    OutcomeUnknown,
     ProviderError,
     ProviderKeyRejected,
     ProviderOverloaded,
@@ -76,6 +77,17 @@ class Polled(Scripted):
 @pytest.mark.parametrize("error", LATER)
 async def test_p3_a_poll_that_fails_buys_nothing(opening: Opening, error: ProviderError) -> None:
     provider = Polled(resume_class=ResumeClass.LOOKUP, poll_errors=deque([error]))
+    async with opening(provider) as world:
+        job = await world.work_off((await world.generate()).json()["jobId"])
+        assert (job.status, job.attempt_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
+
+
+async def test_p4_an_id_that_came_unasked_is_asked_for_again_as_a_promised_one_is(opening: Opening) -> None:
+    class Surprising(Polled):
+        def plan(self, request: GenerationRequest) -> Plan:
+            return replace(super().plan(request), resume_class=ResumeClass.NONE)
+
+    provider = Surprising(resume_class=ResumeClass.LOOKUP, poll_errors=deque([OutcomeUnknown("no answer to the poll")]))
     async with opening(provider) as world:
         job = await world.work_off((await world.generate()).json()["jobId"])
         assert (job.status, job.attempt_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)

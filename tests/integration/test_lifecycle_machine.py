@@ -1,4 +1,4 @@
-"""Any order of submissions, deliveries, deaths, faults, cancels, retries and sweeps keeps the invariants, on real PostgreSQL."""
+"""Any order of submissions, deliveries, deaths, faults, cancels, retries and sweeps keeps the invariants, on a database."""
 
 import asyncio
 import itertools

@@ -183,14 +183,8 @@ def _state(deps: Deps, claim: Claim, attempt: Attempt | None, *, has_fallback: b
 
 
 def _is_resumable(attempt: Attempt) -> bool:
-    """Whether a lost answer can still be had without buying again."""
-    match attempt.resume_class:
-        case ResumeClass.KEY:
-            return True
-        case ResumeClass.LOOKUP:
-            return attempt.remote_id is not None
-        case ResumeClass.NONE:
-            return False
+    """Whether a lost answer can still be had without buying again: under our key, or by an id, promised or not."""
+    return attempt.resume_class is ResumeClass.KEY or attempt.remote_id is not None
 
 
 def _change(ending: _Ending, purchases: int, billed: Billed) -> jobs.Change:
