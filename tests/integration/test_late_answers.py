@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from imagejobs.db import budgets
+from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import JobStatus
 from imagejobs.errors import OutcomeUnknown, ProviderRejected
@@ -18,11 +20,15 @@ from tests.support.world import SOON, World, open_world
 
 pytestmark = pytest.mark.database
 
+CAP = 3 * PRICE
+
 
 @pytest.fixture
 async def shop(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -> AsyncIterator[tuple[World, Scripted]]:
     provider = Scripted()
     async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        async with database.transaction() as tx:
+            await budgets.set_cap(tx, BudgetScope.INSTANCE, "", BudgetPeriod.TOTAL, CAP)
         yield world, provider
         assert await broken_invariants(database) == {}
         assert await billed(database) == sum(provider.bill.values())
@@ -76,6 +82,20 @@ async def test_p5_an_answer_that_comes_after_a_persons_word_is_counted_once(
     assert (body["status"], body["cost"]["actual"], body["error"]["billed"]) == ("failed", PRICE / 1e6, "yes")
     assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
     assert (await world.work_off(job_id)).cost_micros == PRICE
+
+
+async def test_p6_an_answer_that_was_taken_for_free_is_an_overrun_where_others_took_its_room(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, _ = shop
+    async with stalled(world) as job_id:
+        await post(world, job_id, "resolve", billed=False)
+        others = [(await world.generate()).json()["jobId"] for _ in range(CAP // PRICE)]
+        assert (await world.generate()).status_code == 402
+    assert await world.scalar("SELECT amount_micros FROM imagejobs.ledger_entries WHERE kind = 'overrun'") == PRICE
+    assert await broken_invariants(world.deps.database) == {}
+    for other in (job_id, *others):
+        await world.work_off(other)
 
 
 async def test_p5_a_late_answer_makes_an_unknown_cost_known(shop: tuple[World, Scripted]) -> None:
