@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from imagejobs.app.deps import Policy
 from imagejobs.app.submit import target_of
+from imagejobs.db import budgets
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import Job, JobStatus, ResumeClass
 from imagejobs.errors import (
@@ -142,6 +144,16 @@ async def test_a_persons_retry_begins_with_the_first_model_again(street: Street)
     assert (await street.world.client.post(f"/api/images/jobs/{job.id}/retry")).status_code == 202
     again = await street.world.work_off(job.id)
     assert (again.status, again.provider) == (JobStatus.COMPLETED, "first")
+
+
+async def test_p5_each_purchase_is_listed_under_the_model_that_made_it(street: Street) -> None:
+    street.first.errors.extend([NoImageReturned("nothing"), ProviderRejected("no")])
+    job = await street.an_end()
+    await street.world.client.post(f"/api/images/jobs/{job.id}/retry")
+    assert (await street.world.work_off(job.id)).provider == "second"
+    async with street.world.deps.database.connection() as connection:
+        spent = await budgets.spend_since(connection, job.created_at - timedelta(hours=1), None)
+    assert {one.provider: one.posted_micros for one in spent} == {"first": PRICE, "second": PRICE}
 
 
 async def test_a_retry_passes_over_a_first_model_that_was_retired_meanwhile(street: Street) -> None:
