@@ -59,15 +59,16 @@ ERRORS: dict[tuple[str, str], Reply] = {
         quota(quotaId="GenerateRequestsPerDayPerProjectPerModel", quotaValue="250"),
         LATER,
     ),
-    ("429", "RESOURCE_EXHAUSTED, a quota of 0"): refusal(
+    ("429", "RESOURCE_EXHAUSTED, a quota of 0: none for this model"): refusal(
         429, "RESOURCE_EXHAUSTED", "Wait.", quota(quotaId="X", quotaValue="0"), LATER
     ),
-    ("429", "RESOURCE_EXHAUSTED, a quota FreeTier"): refusal(
+    ("429", "RESOURCE_EXHAUSTED, a quota FreeTier: none for this model"): refusal(
         429, "RESOURCE_EXHAUSTED", "", quota(quotaId="GenerateRequestsPerDayPerProjectPerModel-FreeTier", quotaValue="10")
     ),
     ("429", "detail MODEL_CAPACITY_EXHAUSTED"): refusal(429, "RESOURCE_EXHAUSTED", "", info("MODEL_CAPACITY_EXHAUSTED")),
     ("429", "in a list of one"): Reply(status=429, document=[THROTTLED.document]),
     ("499", "CANCELLED"): refusal(499, "CANCELLED"),
+    ("499", "a web page"): Reply(status=499, **WEB_PAGE),
     ("500", "INTERNAL"): refusal(500, "INTERNAL", "An internal error has occurred."),
     ("502", "a web page"): Reply(status=502, **WEB_PAGE),
     ("503", "UNAVAILABLE"): refusal(503, "UNAVAILABLE", "The model is overloaded."),

@@ -52,7 +52,7 @@ async def bought(made: NanoBanana, call: Call) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("form", ["base64", "link", "job", "data url", "picture"])
+@pytest.mark.parametrize("form", ["base64", "link", "data link", "job", "job by id", "data url", "picture"])
 async def test_d1_each_form_of_answer_brings_the_picture_and_its_cost(
     shop: tuple[NanoBananaServer, NanoBanana], form: str
 ) -> None:
@@ -66,6 +66,12 @@ async def test_d1_each_form_of_answer_brings_the_picture_and_its_cost(
     posts = [asked for asked in server.asked if asked.method == "POST"]
     assert [(asked.path, asked.authorization) for asked in posts] == [("/v1/generate", f"Bearer {API_KEY}")]
     assert posts[0].body == {"prompt": form, "width": 64, "height": 48, "seed": 7}
+
+
+async def test_p5_work_without_an_id_to_ask_for_is_no_success(shop: tuple[NanoBananaServer, NanoBanana]) -> None:
+    _, made = shop
+    with pytest.raises(OutcomeUnknown, match="without saying under which id"):
+        await made.submit(a_call("at work"))
 
 
 async def test_d1_the_key_does_not_go_with_the_fetch_of_a_link(shop: tuple[NanoBananaServer, NanoBanana]) -> None:

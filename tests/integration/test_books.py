@@ -14,19 +14,22 @@ from imagejobs.app.attempt import run_job
 from imagejobs.app.sweep import sweep
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import JobStatus, ResumeClass
+from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import (
     ContentRefused,
     DatabaseUnavailable,
     NoImageReturned,
+    OutcomeUnknown,
     ProviderError,
     ProviderKeyRejected,
     ProviderOverloaded,
     ProviderThrottled,
+    ProviderTimeout,
     ProviderUnreachable,
     StorageUnavailable,
 )
 from imagejobs.imaging import Decoder
-from imagejobs.ports import Answer, Call, Storage, Submitted
+from imagejobs.ports import Answer, Call, Plan, Storage, Submitted
 from imagejobs.web.server import create_app
 from tests.support.deaths import DeadlyProbe, Death
 from tests.support.invariants import billed, broken_invariants
@@ -56,6 +59,9 @@ async def die_at(point: str, world: World, job_id: str) -> None:
         await run_job(replace(world.deps, probe=DeadlyProbe(point=point)), job.id, job.delivery_no)
 
 
+LATER = [ProviderUnreachable("gone"), ProviderThrottled("wait", 1.0), ProviderOverloaded("busy"), ProviderTimeout("late")]
+
+
 @dataclass
 class Polled(Scripted):
     """Fails its polls first."""
@@ -68,7 +74,7 @@ class Polled(Scripted):
         return await super().poll(remote_id, call)
 
 
-@pytest.mark.parametrize("error", [ProviderUnreachable("gone"), ProviderThrottled("wait", 1.0), ProviderOverloaded("busy")])
+@pytest.mark.parametrize("error", LATER)
 async def test_p3_a_poll_that_fails_buys_nothing(opening: Opening, error: ProviderError) -> None:
     provider = Polled(resume_class=ResumeClass.LOOKUP, poll_errors=deque([error]))
     async with opening(provider) as world:
@@ -76,7 +82,18 @@ async def test_p3_a_poll_that_fails_buys_nothing(opening: Opening, error: Provid
         assert (job.status, job.attempt_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
 
 
-@pytest.mark.parametrize("error", [ProviderUnreachable("gone"), ProviderThrottled("wait", 1.0), ProviderOverloaded("busy")])
+async def test_p4_an_id_that_came_unasked_is_asked_for_again_as_a_promised_one_is(opening: Opening) -> None:
+    class Surprising(Polled):
+        def plan(self, request: GenerationRequest) -> Plan:
+            return replace(super().plan(request), resume_class=ResumeClass.NONE)
+
+    provider = Surprising(resume_class=ResumeClass.LOOKUP, poll_errors=deque([OutcomeUnknown("no answer to the poll")]))
+    async with opening(provider) as world:
+        job = await world.work_off((await world.generate()).json()["jobId"])
+        assert (job.status, job.attempt_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
+
+
+@pytest.mark.parametrize("error", LATER)
 async def test_p3_a_repeat_that_fails_stays_under_its_key(opening: Opening, error: ProviderError) -> None:
     provider = Scripted(resume_class=ResumeClass.KEY)
     async with opening(provider) as world:
@@ -138,6 +155,43 @@ class Flaky:
             raise DatabaseUnavailable("away")
         async with self._database.transaction() as tx:
             yield tx
+
+
+class Restarting(Flaky):
+    """A database that goes down with the next commit, its answer lost, and stays away for some tries."""
+
+    tries_in_vain = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        if self.tries_in_vain > 0:
+            self.tries_in_vain -= 1
+            raise DatabaseUnavailable("starting up")
+        was_away, self.is_away = self.is_away, False
+        async with super().transaction() as tx:
+            yield tx
+        if was_away:
+            self.tries_in_vain = 3
+            raise DatabaseUnavailable("went away with the answer to the commit")
+
+
+async def test_d1_d3_an_intent_whose_commit_got_no_answer_is_looked_up_once_the_database_is_back(
+    opening: Opening, database: Database
+) -> None:
+    restarting = Restarting(database)
+
+    class Unlucky(Scripted):
+        def plan(self, request: GenerationRequest) -> Plan:
+            restarting.is_away = True
+            return super().plan(request)
+
+    async with opening(provider := Unlucky()) as world:
+        unlucky = replace(world, deps=replace(world.deps, database=restarting))  # type: ignore[arg-type]
+        job_id = (await world.generate()).json()["jobId"]
+        await unlucky.run(await world.job(job_id))
+        assert restarting.tries_in_vain == 0
+        job = await world.job(job_id)
+        assert (job.status, job.attempt_count, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
 
 
 async def test_p5_a_refusal_is_not_forgotten_because_the_database_is_away(opening: Opening, database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from imagejobs.app.deps import Policy
 from imagejobs.app.submit import target_of
+from imagejobs.db import budgets
 from imagejobs.db.pool import Database
-from imagejobs.domain.jobs import Job, JobStatus
+from imagejobs.domain.jobs import Job, JobStatus, ResumeClass
 from imagejobs.errors import (
     Billed,
     ContentRefused,
@@ -142,6 +144,40 @@ async def test_a_persons_retry_begins_with_the_first_model_again(street: Street)
     assert (await street.world.client.post(f"/api/images/jobs/{job.id}/retry")).status_code == 202
     again = await street.world.work_off(job.id)
     assert (again.status, again.provider) == (JobStatus.COMPLETED, "first")
+
+
+async def test_p5_each_purchase_is_listed_under_the_model_that_made_it(street: Street) -> None:
+    street.first.errors.extend([NoImageReturned("nothing"), ProviderRejected("no")])
+    job = await street.an_end()
+    await street.world.client.post(f"/api/images/jobs/{job.id}/retry")
+    assert (await street.world.work_off(job.id)).provider == "second"
+    async with street.world.deps.database.connection() as connection:
+        spent = await budgets.spend_since(connection, job.created_at - timedelta(hours=1), None)
+    assert {one.provider: one.posted_micros for one in spent} == {"first": PRICE, "second": PRICE}
+
+
+async def test_a_retry_passes_over_a_first_model_that_was_retired_meanwhile(street: Street) -> None:
+    for shop in (street.first, street.second, street.third):
+        shop.errors.append(ProviderRejected("no"))
+    job = await street.an_end()
+    street.first.is_retired = True
+    assert (await street.world.client.post(f"/api/images/jobs/{job.id}/retry")).status_code == 202
+    again = await street.world.work_off(job.id)
+    assert (again.status, again.provider) == (JobStatus.COMPLETED, "second")
+
+
+async def test_a_purchase_that_can_still_be_asked_for_is_waited_for_as_without_a_fallback(street: Street) -> None:
+    street.first.resume_class = ResumeClass.KEY
+    street.first.errors.extend([OutcomeUnknown("lost"), ProviderThrottled("slowly", 600.0)])
+    job = await street.a_job()
+    for _ in range(2):
+        await street.world.run(job)
+        job = await street.world.job(job.id)
+        assert job.status is JobStatus.QUEUED
+    await street.world.run(job)
+    after = await street.world.job(job.id)
+    assert (after.status, after.provider) == (JobStatus.COMPLETED, "first")
+    assert (len(street.first.sends), len(set(street.first.sends))) == (3, 1)
 
 
 async def test_a_canceled_job_goes_nowhere(street: Street) -> None:

@@ -73,6 +73,19 @@ async def test_what_cannot_be_made_is_refused_before_anything_is_written(
     assert not google.asked
 
 
+async def test_a9_a_model_without_quota_closes_the_account_for_no_other_model(world: World, google: GeminiServer) -> None:
+    keyed = replace(world, deps=replace(world.deps, key_fingerprints={"gemini": "one"}))
+    violation = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "0"}
+    detail = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}
+    google.next.append(refusal(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota.", detail))
+    poor = await keyed.work_off((await keyed.generate(model="nano-banana-pro")).json()["jobId"])
+    assert poor.failure is not None
+    assert (poor.failure.reason, poor.failure.retryable) == ("model_unavailable", False)
+    assert "billing" in poor.failure.message
+    other = await keyed.work_off((await keyed.generate(model="nano-banana")).json()["jobId"])
+    assert other.status is JobStatus.COMPLETED
+
+
 async def test_a_job_of_a_model_that_died_since_is_still_found_by_its_key(world: World) -> None:
     made = await world.generate(model="gemini", idempotencyKey="k")
     adapter = world.deps.providers["gemini"]

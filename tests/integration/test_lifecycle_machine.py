@@ -1,4 +1,4 @@
-"""Any order of submissions, deliveries, deaths, provider faults and sweeps keeps the invariants, on a real database."""
+"""Any order of submissions, deliveries, deaths, faults, cancels, retries and sweeps keeps the invariants, on a database."""
 
 import asyncio
 import itertools
@@ -55,7 +55,7 @@ class Instance:
 
     def __init__(self, dsn: str, template: str, resume: ResumeClass) -> None:
         self.runner = asyncio.Runner()
-        self.provider = Scripted(resume_class=resume)
+        self.shops = {"scripted": Scripted(resume_class=resume), "other": Scripted(name="other", resume_class=resume)}
         self.admin, self.template = dsn, template
         self.name = f"machine_{next(_numbers)}"
         self.world: World = self.run(self._open())
@@ -72,7 +72,7 @@ class Instance:
         self.decoder = Decoder()
         await self.decoder.start()
         root = Path(tempfile.mkdtemp(prefix="imagejobs-machine-"))
-        self.opened = open_world(dsn, self.database, self.decoder, root, providers={"scripted": self.provider})
+        self.opened = open_world(dsn, self.database, self.decoder, root, providers=dict(self.shops))
         return await self.opened.__aenter__()
 
     async def _close(self) -> None:
@@ -99,12 +99,19 @@ class Lifecycle(RuleBasedStateMachine):
         self.jobs: list[str] = []
         self.final: dict[str, tuple[JobStatus, int]] = {}
 
-    @rule(key=st.sampled_from([None, "a", "b"]), error=st.sampled_from(ERRORS))
-    def submit(self, key: str | None, error: ProviderError | None) -> None:
-        if error is not None:
-            self.instance.provider.errors.append(error)
-        answer = self.instance.run(self.world.generate(idempotencyKey=... if key is None else key))
-        assert answer.status_code in (200, 202)
+    @rule(
+        key=st.sampled_from([None, "a", "b"]),
+        errors=st.tuples(st.sampled_from(ERRORS), st.sampled_from(ERRORS)),
+        fallback=st.sampled_from([..., ["other"]]),
+    )
+    def submit(self, key: str | None, errors: tuple[ProviderError | None, ...], fallback: Any) -> None:
+        for shop, error in zip(self.instance.shops.values(), errors, strict=True):
+            shop.errors.extend([] if error is None else [error])
+        answer = self.instance.run(self.world.generate(idempotencyKey=... if key is None else key, fallback=fallback))
+        assert answer.status_code in (200, 202, 422)
+        if answer.status_code == 422:
+            assert answer.json()["reason"] == "idempotency_key_reused"
+            return
         if answer.json()["jobId"] not in self.jobs:
             self.jobs.append(answer.json()["jobId"])
 
@@ -129,6 +136,15 @@ class Lifecycle(RuleBasedStateMachine):
             assert answer.status_code in (200, 409)
             assert answer.status_code == 200 or self.final[job_id][0] is JobStatus.FAILED
 
+    @rule(which=st.integers(0, 20))
+    def retry(self, which: int) -> None:
+        if self.jobs:
+            job_id = self.jobs[which % len(self.jobs)]
+            answer = self.instance.run(self.world.client.post(f"/api/images/jobs/{job_id}/retry"))
+            assert answer.status_code in (202, 409)
+            if answer.status_code == 202:
+                assert self.final.pop(job_id)[0] is JobStatus.FAILED
+
     @rule()
     def sweep(self) -> None:
         self.instance.run(sweep(self.world.deps))
@@ -152,7 +168,7 @@ class Lifecycle(RuleBasedStateMachine):
         return int(self.instance.run(billed(self.world.deps.database)))
 
     def theirs(self) -> int:
-        return sum(self.instance.provider.bill.values())
+        return sum(sum(shop.bill.values()) for shop in self.instance.shops.values())
 
     def unknown(self) -> int:
         query = "SELECT coalesce(sum(amount_micros), 0) FROM imagejobs.reservations WHERE state = 'unknown'"

@@ -187,6 +187,19 @@ async def test_a_retry_that_must_buy_again_says_so_reserves_and_happens_once(pai
     assert (refused.status_code, refused.json()["reason"]) == (409, "invalid_transition")
 
 
+async def test_b6_a_retry_stays_within_max_cost_with_what_is_unknown(paid: World, provider: Scripted) -> None:
+    provider.errors.append(OutcomeUnknown("gone"))
+    job_id = (await paid.generate(maxCost=0.07)).json()["jobId"]
+    await paid.work_off(job_id)
+    refused = await paid.client.post(f"/api/images/jobs/{job_id}/retry")
+    assert (refused.status_code, refused.json()["reason"]) == (402, "budget_exhausted")
+    assert "maxCost" in refused.json()["detail"]
+    assert await paid.scalar("SELECT count(*) FROM imagejobs.reservations") == 1
+    await paid.client.post(f"/api/images/jobs/{job_id}/resolve", json={"billed": False})
+    assert (await paid.client.post(f"/api/images/jobs/{job_id}/retry")).status_code == 202
+    assert (await paid.work_off(job_id)).status is JobStatus.COMPLETED
+
+
 async def test_p4_a_late_answer_is_kept_posted_and_free_to_retry(paid: World, provider: Scripted) -> None:
     """The worker stalled with the answer in hand, another called the outcome unknown, then the bytes came in after all."""
     provider.resume_class = ResumeClass.NONE

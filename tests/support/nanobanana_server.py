@@ -1,7 +1,7 @@
 """A service with the generic Nano Banana contract, over real HTTP on this machine, which keeps its own bill.
 
-The prompt says how it answers: `link`, `job`, `data url`, `picture`, `status 429`, `unsafe`, `nothing`, `cut`, `slow`,
-`failed`, `failed free`; whatever else as base64.
+The prompt says how it answers: `link`, `data link`, `job`, `job by id`, `at work`, `data url`, `picture`, `status 429`,
+`unsafe`, `nothing`, `cut`, `slow`, `failed`, `failed free`; whatever else as base64.
 """
 
 import base64
@@ -101,13 +101,18 @@ class _Handler(BaseHTTPRequestHandler):
         documents: dict[str, Any] = {
             "link": {"image_url": f"/v1/pictures/{named}", **rest},
             "data url": {"base64": f"data:image/png;base64,{encoded}", "id": named},
+            "data link": {"image_url": f"data:image/png;base64,{encoded}", **rest},
             "nothing": {"id": named},
+            "at work": {"status": "processing"},
             "failed": {"status": "failed", "message": "the GPU caught fire"},
             "failed free": {"status": "failed", "error": "the GPU caught fire", "cost": 0},
         }
         if word in ("job", "job failed"):
             self.shop.jobs[named] = word
             self._answer(202, {"job_id": named, "status": "queued"})
+        elif word == "job by id":
+            self.shop.jobs[named] = word
+            self._answer(202, {"id": named, "status": "Processing"})
         elif word == "picture":
             self._send(200, data, "image/png; charset=binary")
         elif word == "cut":

@@ -9,7 +9,7 @@ from PIL import Image
 from imagejobs.domain.jobs import ResumeClass
 from imagejobs.domain.money import Cost, Quote
 from imagejobs.domain.requests import GenerationRequest
-from imagejobs.errors import Billed, ProviderError
+from imagejobs.errors import Billed, ModelUnavailable, ProviderError
 from imagejobs.ports import Answer, Call, Capabilities, Health, ModelCapability, Plan, Submitted
 
 PRICE = 40_000
@@ -38,17 +38,24 @@ class Scripted:
     data: bytes = field(default_factory=a_png)
     model: ModelCapability = field(default_factory=lambda: ModelCapability(name="scripted-1", takes_seed=True))
     requests: list[GenerationRequest] = field(default_factory=list)
+    is_retired: bool = False
 
     def capabilities(self) -> Capabilities:
         return Capabilities(models=(self.model,))
 
     def quote(self, request: GenerationRequest) -> Quote:
         del request
+        self._require_served()
         return Quote(micros=PRICE, price_version=VERSION)
 
     def plan(self, request: GenerationRequest) -> Plan:
         del request
+        self._require_served()
         return Plan(resume_class=self.resume_class, call_deadline_seconds=30.0)
+
+    def _require_served(self) -> None:
+        if self.is_retired:
+            raise ModelUnavailable(f"{self.model.name} was shut down.")
 
     async def submit(self, call: Call) -> Answer | Submitted:
         self.sends.append(call.idempotency_key)

@@ -81,17 +81,16 @@ async def _hurry(deps: Deps, tx: Transaction, job: Job) -> Job:
 
 async def _end(tx: Transaction, caller: Caller, job: Job, attempt: Attempt | None) -> Job:
     """Cancel a job that nobody buys for; an earlier send without an answer stays unknown, and is not sent again."""
-    billed = Billed.NO
     if attempt is not None:
-        billed = Billed.UNKNOWN
-        await attempts.close(tx, attempt.id, attempts.Close(outcome=Outcome.UNKNOWN, billed=billed, error_reason="canceled"))
+        end = attempts.Close(outcome=Outcome.UNKNOWN, billed=Billed.UNKNOWN, error_reason="canceled")
+        await attempts.close(tx, attempt.id, end)
         await ledger.mark_unknown(tx, purchase_of(attempt))
+    billed = Billed.UNKNOWN if await ledger.unknown_reservations(tx, job.id) else Billed.NO
     event = {"canceledBy": caller.name, "billed": billed.value}
     moved = await jobs.move(tx, job.id, jobs.Change(to=JobStatus.CANCELED, billed=billed, event=event))
     if moved is None:
         raise LostClaim("The job changed under its lock.")
-    if (number := await ledger.open_reservation(tx, job.id)) is not None:
-        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
+    await ledger.release(tx, job.id)
     return moved
 
 

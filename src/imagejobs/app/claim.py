@@ -5,7 +5,7 @@ from uuid import UUID
 from imagejobs.app.conclude import conclude
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
-from imagejobs.db import attempts, jobs
+from imagejobs.db import attempts, jobs, ledger
 from imagejobs.domain.jobs import Claim, Stage
 from imagejobs.domain.lifecycle import MAX_DEATHS
 from imagejobs.errors import DeadlineExceeded, ImageJobsError, Poison
@@ -25,8 +25,10 @@ async def claim_job(deps: Deps, job_id: UUID, delivery_no: int, held_fence: int 
             return None
         job, seconds_left = found
         attempt = await attempts.open_attempt_of(tx, job_id)
-        if attempt is None and job.retry_count > 0:
+        if attempt is None and job.attempt_count > 0:
             attempt = await attempts.adopt_late_answer(tx, job_id)
+        if attempt is not None and attempt.stage is Stage.ANSWERED:
+            await ledger.release(tx, job_id)  # held for another purchase before this one's answer came late
     tell(deps, job_id)
     await deps.probe("claim.after_commit")
     claim = Claim(job=job, attempt=attempt, seconds_left=seconds_left, claimed_at=deps.clock.monotonic())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from imagejobs.app.circuits import note_error
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
+from imagejobs.app.patience import until_back
 from imagejobs.app.visible import lock_claimed
 from imagejobs.db import access, attempts, jobs, ledger
 from imagejobs.domain.fallback import may_go_on, next_model
@@ -17,7 +18,6 @@ from imagejobs.errors import (
     AnswerUnusable,
     Billed,
     CancelRequested,
-    DatabaseUnavailable,
     DeadlineExceeded,
     ImageJobsError,
     LostClaim,
@@ -30,6 +30,7 @@ from imagejobs.errors import (
     ProviderOverloaded,
     ProviderRejected,
     ProviderThrottled,
+    ProviderTimeout,
     ProviderUnreachable,
 )
 from imagejobs.ports import Message, Transaction
@@ -42,11 +43,11 @@ _ABOUT_ONE_SEND = (
     ModelUnavailable,
     ProviderRejected,
     ProviderOverloaded,
+    ProviderTimeout,
     ProviderKeyRejected,
     ProviderCreditExhausted,
     NoProviderConfigured,
 )
-_PAUSE_SECONDS = 0.5
 
 
 async def conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
@@ -55,14 +56,7 @@ async def conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
     Atomic; tries on while the database is away, for what the provider said must not be forgotten. Raises `LostClaim`, having
     written nothing, where another worker took the job over.
     """
-    while True:
-        try:
-            await _conclude(deps, claim, error)
-        except DatabaseUnavailable as away:
-            logger.warning("job.database_away", extra={"job_id": str(claim.job_id), "detail": away.detail})
-            await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
-        else:
-            return
+    await until_back(deps, claim.job_id, lambda: _conclude(deps, claim, error))
 
 
 async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
@@ -72,7 +66,8 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
         verdict = _in_doubt(claim, attempt, error)
         if attempt is not None and attempt.stage is not Stage.ANSWERED:
             await note_error(deps, tx, attempt.provider, error)
-        state = _state(deps, claim, attempt)
+        onward = None if _ends_canceled(job, attempt) or not may_go_on(verdict) else next_model(job)
+        state = _state(deps, claim, attempt, has_fallback=onward is not None)
         decision = decide(error, state, deps.policy.schedule, deps.clock.chance())
         if _ends_canceled(job, attempt):
             decision = GiveUp()
@@ -81,8 +76,8 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
                 await _close(tx, attempt, error)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
         ending = _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=decision)
-        if isinstance(decision, GiveUp) and state.has_fallback and state.seconds_left > 0:
-            ending = await _with_next_model(tx, ending)
+        if onward is not None and isinstance(decision, GiveUp) and state.seconds_left > 0:
+            ending = await _with_next_model(tx, ending, onward)
         moved = await _apply(deps, tx, ending)
     tell(deps, job.id)
     extra = {"job_id": str(job.id), "reason": error.reason, "detail": error.detail}
@@ -114,24 +109,14 @@ class _Ending:
     next_model: str | None = None  # the job goes on with it, its automatic retries renewed
 
 
-async def _with_next_model(tx: Transaction, ending: _Ending) -> _Ending:
-    """The end of a run whose job goes on with its next model, unless it is canceled or something may have been bought.
+async def _with_next_model(tx: Transaction, ending: _Ending, model: str) -> _Ending:
+    """The end of a run whose job goes on with that model.
 
     The money held for the model that is left goes back; the next purchase reserves its own.
     """
-    job = ending.job
-    model = next_model(job)
-    if model is None or not may_go_on(ending.verdict) or _ends_canceled(job, ending.attempt):
-        return ending
-    await _release(tx, job)
-    job = await jobs.assign(tx, job.id, *model.split(":", 1))
+    await ledger.release(tx, ending.job.id)
+    job = await jobs.assign(tx, ending.job.id, *model.split(":", 1))
     return replace(ending, job=job, decision=TryLater(0.0, counts=False), next_model=model)
-
-
-async def _release(tx: Transaction, job: Job) -> None:
-    """Give back what is held for the job, if anything is."""
-    if (number := await ledger.open_reservation(tx, job.id)) is not None:
-        await ledger.release(tx, ledger.Purchase(job_id=job.id, reservation_no=number))
 
 
 def _in_doubt(claim: Claim, attempt: Attempt | None, error: ImageJobsError) -> ImageJobsError:
@@ -155,13 +140,13 @@ def _ends_canceled(job: Job, attempt: Attempt | None) -> bool:
 async def _apply(deps: Deps, tx: Transaction, ending: _Ending) -> Job:
     purchases = await _close_attempt(tx, ending)
     job = ending.job
-    moved = await jobs.move(tx, job.id, _change(ending, purchases))
+    moved = await jobs.move(tx, job.id, _change(ending, purchases, await _billed(tx, ending)))
     if moved is None:
         raise LostClaim(f"A job that is {job.status.value} cannot be ended so.")
     if isinstance(ending.decision, TryLater):
         await deps.engine.enqueue(tx, [message_for(moved, ending.decision.delay_seconds)])
     else:
-        await _release(tx, job)
+        await ledger.release(tx, job.id)
     return moved
 
 
@@ -187,30 +172,23 @@ async def _may_buy_again(tx: Transaction, job: Job) -> bool:
     return policy == "retry_once" and await attempts.count_unknown(tx, job.id) == 0
 
 
-def _state(deps: Deps, claim: Claim, attempt: Attempt | None) -> RetryState:
+def _state(deps: Deps, claim: Claim, attempt: Attempt | None, *, has_fallback: bool) -> RetryState:
     return RetryState(
         retries_used=claim.job.retries_used,
         max_retries=claim.job.max_retries,
         seconds_left=claim.seconds_left - (deps.clock.monotonic() - claim.claimed_at),
         is_resumable=attempt is not None and _is_resumable(attempt),
-        has_fallback=next_model(claim.job) is not None,
+        has_fallback=has_fallback,
     )
 
 
 def _is_resumable(attempt: Attempt) -> bool:
-    """Whether a lost answer can still be had without buying again."""
-    match attempt.resume_class:
-        case ResumeClass.KEY:
-            return True
-        case ResumeClass.LOOKUP:
-            return attempt.remote_id is not None
-        case ResumeClass.NONE:
-            return False
+    """Whether a lost answer can still be had without buying again: under our key, or by an id, promised or not."""
+    return attempt.resume_class is ResumeClass.KEY or attempt.remote_id is not None
 
 
-def _change(ending: _Ending, purchases: int) -> jobs.Change:
+def _change(ending: _Ending, purchases: int, billed: Billed) -> jobs.Change:
     job, error, decision = ending.job, ending.error, ending.decision
-    billed = _billed(ending)
     event = {"code": error.code.value, "reason": error.reason, "message": error.detail, "billed": billed.value}
     fence = job.fence if ending.by_worker else None
     if isinstance(decision, TryLater):
@@ -249,8 +227,11 @@ def _is_paid(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.stage is Stage.ANSWERED
 
 
-def _billed(ending: _Ending) -> Billed:
-    return Billed.YES if _is_paid(ending.attempt) else ending.verdict.billed
+async def _billed(tx: Transaction, ending: _Ending) -> Billed:
+    """Whether the purchase was charged; a job that ends is not told to be free while an earlier one of it is unknown."""
+    billed = Billed.YES if _is_paid(ending.attempt) else ending.verdict.billed
+    is_free_end = billed is Billed.NO and isinstance(ending.decision, GiveUp)
+    return Billed.UNKNOWN if is_free_end and await ledger.unknown_reservations(tx, ending.job.id) else billed
 
 
 async def _close_attempt(tx: Transaction, ending: _Ending) -> int:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from uuid import UUID
+from functools import partial
 
 from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.circuits import admit, note_success
@@ -18,6 +18,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id, new_nonce
 from imagejobs.app.inputs import with_pictures
 from imagejobs.app.news import tell
+from imagejobs.app.patience import until_back
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.staging import stage
 from imagejobs.app.stopping import Stop, pause, stop_if_asked
@@ -41,7 +42,6 @@ from imagejobs.ports import Answer, Call, Provider, Submitted, Transaction
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0
-_PAUSE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,10 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
     try:
         is_watched, attempt = await _open(deps, claim, new, provider.quote(request))
     except DatabaseUnavailable:
-        is_watched, attempt = True, await _reread(deps, claim, new.id)
+        found = await until_back(deps, claim.job_id, lambda: _reread(deps, claim))
+        if found is None or found.id != new.id:
+            raise
+        is_watched, attempt = True, found
     tell(deps, claim.job_id)
     await deps.probe("dispatch.after_intent")
     return is_watched, attempt
@@ -160,31 +163,32 @@ async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote
         is_watched = await admit(deps, tx, new.provider)
         reservation_no = await ledger.open_reservation(tx, claim.job_id)
         if reservation_no is None:
-            reservation_no = await _reserve_again(tx, claim.job, quote)
+            reservation_no = await reserve_again(tx, claim.job, quote)
         await deps.probe("budget.after_reserve")
         return is_watched, await attempts.open_attempt(tx, new, reservation_no)
 
 
-async def _reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
-    """Money for a further purchase, within the job's own limit and every budget."""
+async def reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
+    """Hold money for a further purchase, within the job's own limit and every budget; `BudgetExhausted` without room."""
     committed = await ledger.committed_micros(tx, job.id)
     if job.max_cost_micros is not None and committed + quote.micros > job.max_cost_micros:
-        raise BudgetExhausted("Another purchase would take the job above its maxCost; raise it, and retry the job.")
+        raise BudgetExhausted(
+            "Another purchase could take the job above its maxCost; resolve what of it is unknown, or send a new request."
+        )
     number, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
     full = await budgets.reserve(tx, project_id, key_id, quote.micros)
     if full is not None:
-        raise BudgetExhausted(f"The budget of the {full} leaves no room for another purchase; raise it, and retry the job.")
+        raise BudgetExhausted(
+            f"The budget of the {full} leaves no room for another purchase; raise it or wait for its next period, and retry."
+        )
     return number
 
 
-async def _reread(deps: Deps, claim: Claim, attempt_id: UUID) -> Attempt:
-    """The attempt whose commit got no answer, if it took place and the claim still holds."""
+async def _reread(deps: Deps, claim: Claim) -> Attempt | None:
+    """The job's open attempt, if the claim still holds."""
     async with deps.database.transaction() as tx:
         await lock_claimed(tx, claim)
-        attempt = await attempts.open_attempt_of(tx, claim.job_id)
-    if attempt is None or attempt.id != attempt_id:
-        raise DatabaseUnavailable("The intent was not committed; nothing was sent.")
-    return attempt
+        return await attempts.open_attempt_of(tx, claim.job_id)
 
 
 async def _resume(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
@@ -214,22 +218,16 @@ async def _send(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
     answer = await _ask(purchase, purchase.provider.submit(purchase.call))
     if isinstance(answer, Submitted):
         await deps.probe("async.after_submit")
-        await _remember(deps, purchase.attempt, answer.remote_id)
+        remember = partial(_remember, deps, purchase.attempt, answer.remote_id)
+        await until_back(deps, purchase.claim.job_id, remember)
         await deps.probe("async.after_id_commit")
     return answer
 
 
 async def _remember(deps: Deps, attempt: Attempt, remote_id: str) -> None:
-    """Store the provider's id before anybody waits on it, trying on while the database is away: nothing else knows it."""
-    while True:
-        try:
-            async with deps.database.connection() as connection:
-                await attempts.submitted(connection, attempt.id, remote_id)
-        except DatabaseUnavailable as error:
-            logger.warning("attempt.database_away", extra={"attempt_id": str(attempt.id), "detail": error.detail})
-            await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
-        else:
-            return
+    """Store the provider's id before anybody waits on it: nothing else knows it."""
+    async with deps.database.connection() as connection:
+        await attempts.submitted(connection, attempt.id, remote_id)
 
 
 async def _wait_for(deps: Deps, purchase: _Purchase, submitted: Submitted) -> Answer | Submitted:

@@ -9,13 +9,13 @@ from imagejobs.app.choose import choose
 from imagejobs.app.conclude import message_for
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
-from imagejobs.app.purchase import generation_request
+from imagejobs.app.purchase import generation_request, reserve_again
 from imagejobs.app.visible import lock_visible
-from imagejobs.db import attempts, budgets, events, jobs, ledger
+from imagejobs.db import attempts, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
-from imagejobs.errors import BudgetExhausted, InvalidTransition, LostClaim, NoProviderConfigured
+from imagejobs.errors import InvalidTransition, LostClaim, ModelUnavailable, NoProviderConfigured
 from imagejobs.ports import Transaction
 
 
@@ -33,7 +33,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
 
     `retry_count` is that of the job as it was seen: where it was retried since, nothing happens but that the answer is given
     again. Without it, of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed.
-    Raises `BudgetExhausted` where a cap has no room; the job then stays failed.
+    Raises `BudgetExhausted` where a cap or the job's own `maxCost` has no room; the job then stays failed.
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
@@ -72,12 +72,13 @@ async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:
 
 
 async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
+    """Hold the money for another purchase; nothing where the worker will have to say what hinders it."""
     provider = deps.providers.get(job.provider or "")
-    if provider is None:
+    try:
+        quote = None if provider is None else provider.quote(generation_request(job))
+    except ModelUnavailable:
         return None
-    quote = provider.quote(generation_request(job))
-    _, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
-    full = await budgets.reserve(tx, project_id, key_id, quote.micros)
-    if full is not None:
-        raise BudgetExhausted(f"The budget of the {full} leaves no room for a retry; raise it, or wait for the next period.")
+    if quote is None:
+        return None
+    await reserve_again(tx, job, quote)
     return quote.micros

@@ -66,8 +66,8 @@ async def _try_to_stage(deps: Deps, spooled: Spooled) -> bool:
             fresh = await attempts.answered(tx, spooled.attempt_id, answer)
             if fresh is not None:
                 await attempts.stage_bytes(tx, fresh, answer, sha256)
-                await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
-                await jobs.add_cost(tx, spooled.job_id, answer.cost.micros, answer.metadata)
+                is_new = await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
+                await jobs.add_cost(tx, spooled.job_id, answer.cost.micros if is_new else 0, answer.metadata)
     except DatabaseUnavailable as error:
         logger.warning("stage.database_away", extra={"attempt_id": str(spooled.attempt_id), "detail": error.detail})
         return False

@@ -178,7 +178,8 @@ async def current(connection: Connection) -> Sequence[Budget]:
 
 
 _SPEND = """
-SELECT job.project_id, coalesce(job.provider, '') AS provider, coalesce(job.model, '') AS model,
+SELECT job.project_id, coalesce(bought.provider, job.provider, '') AS provider,
+    coalesce(bought.model, job.model, '') AS model,
     count(DISTINCT job.id) AS jobs,
     coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'post'), 0)::bigint AS posted_micros,
     coalesce(sum(entry.amount_micros) FILTER (WHERE entry.kind = 'overrun'), 0)::bigint AS overrun_micros,
@@ -189,6 +190,8 @@ SELECT job.project_id, coalesce(job.provider, '') AS provider, coalesce(job.mode
 FROM imagejobs.ledger_entries AS entry
 JOIN imagejobs.reservations AS reservation USING (job_id, reservation_no)
 JOIN public.image_generation_jobs AS job ON job.id = entry.job_id
+LEFT JOIN LATERAL (SELECT provider, model FROM imagejobs.attempts AS attempt WHERE attempt.job_id = entry.job_id
+    AND attempt.reservation_no = entry.reservation_no ORDER BY number LIMIT 1) AS bought ON true
 WHERE entry.created_at >= $1 AND ($2::text IS NULL OR job.project_id = $2)
 GROUP BY 1, 2, 3 ORDER BY posted_micros DESC, 1, 2, 3
 """

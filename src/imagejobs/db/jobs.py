@@ -312,12 +312,16 @@ async def redeliver(tx: Transaction, job_id: UUID, delivery_no: int) -> Job | No
 
 
 async def add_cost(tx: Transaction, job_id: UUID, micros: int, metadata: Mapping[str, Any] | None = None) -> None:
-    """Add a posted cost, and what the provider said beside it, to the job, whoever owns it now."""
+    """Add a posted cost, and what the provider said beside it, to the job, whoever owns it now.
+
+    A job that ended before says that it was charged, once nothing about its cost is unknown any more.
+    """
     await tx.execute(
         "UPDATE public.image_generation_jobs SET cost_micros = coalesce(cost_micros, 0) + $2, "
         "cost_credits = round((coalesce(cost_micros, 0) + $2)::numeric / "
-        "(SELECT micros_per_credit FROM imagejobs.instance), 6), provider_metadata = provider_metadata || $3::jsonb "
-        "WHERE id = $1",
+        "(SELECT micros_per_credit FROM imagejobs.instance), 6), provider_metadata = provider_metadata || $3::jsonb, "
+        "error_billed = CASE WHEN error_billed IS NULL OR EXISTS (SELECT FROM imagejobs.reservations WHERE job_id = $1 "
+        "AND state = 'unknown') THEN error_billed ELSE 'yes' END WHERE id = $1",
         job_id,
         micros,
         json.dumps(dict(metadata or {})),

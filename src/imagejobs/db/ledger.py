@@ -52,7 +52,8 @@ WITH before AS (
 ), reservation AS (
     UPDATE imagejobs.reservations AS target SET state = $4, closed_at = now() FROM before
     WHERE target.job_id = before.job_id AND target.reservation_no = before.reservation_no
-    RETURNING target.*, before.state AS state_before
+    RETURNING target.*, before.state AS state_before,
+        CASE before.state WHEN 'released' THEN 0 ELSE target.amount_micros END AS held_micros
 ), entry AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version, note)
@@ -61,10 +62,10 @@ WITH before AS (
 ), overrun AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version)
-    SELECT job_id, reservation_no, $3, project_id, key_id, 'overrun', $7 - amount_micros, coalesce($8, price_version)
-    FROM reservation WHERE $7 > amount_micros
+    SELECT job_id, reservation_no, $3, project_id, key_id, 'overrun', $7 - held_micros, coalesce($8, price_version)
+    FROM reservation WHERE $7 > held_micros
 )
-SELECT state_before, amount_micros FROM reservation
+SELECT state_before, held_micros FROM reservation
 """
 
 
@@ -90,11 +91,12 @@ class _Closing:
 
 
 async def post(tx: Transaction, purchase: Purchase, micros: int, price_version: str) -> bool:
-    """Turn the reservation into spend, also one whose outcome was unknown until now.
+    """Turn the reservation into spend, also one whose outcome was unknown until now, or that a person took for free.
 
-    Never refused for the amount: what exceeds the reservation becomes an `overrun` entry beside the posting.
+    Never refused for the amount: what exceeds what is held becomes an `overrun` entry beside the posting. False where it is
+    spend already.
     """
-    sources = ("reserved", "unknown")
+    sources = ("reserved", "unknown", "released")
     closing = _Closing(state="posted", sources=sources, kind="post", micros=micros, price_version=price_version)
     return await _close(tx, purchase, closing) is not None
 
@@ -104,9 +106,11 @@ async def post_reserved(tx: Transaction, purchase: Purchase) -> int | None:
     return await _close(tx, purchase, _Closing(state="posted", sources=("reserved",), kind="post"))
 
 
-async def release(tx: Transaction, purchase: Purchase) -> bool:
-    """Give the money back: nothing was bought."""
-    return await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release")) is not None
+async def release(tx: Transaction, job_id: UUID) -> None:
+    """Give back the money that is held for the job, if any is: nothing is bought with it."""
+    if (number := await open_reservation(tx, job_id)) is not None:
+        purchase = Purchase(job_id=job_id, reservation_no=number)
+        await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))
 
 
 async def mark_unknown(tx: Transaction, purchase: Purchase) -> bool:
@@ -125,9 +129,10 @@ async def _close(tx: Transaction, purchase: Purchase, closing: _Closing) -> int 
     row = await tx.fetchrow(_CLOSE, *parameters(purchase), *parameters(closing))
     if row is None:
         return None
-    held: int = row["amount_micros"]
+    held: int = row["held_micros"]
     now = 0 if closing.state == "released" else held if closing.micros is None else closing.micros
-    counts = {row["state_before"]: -held} | ({closing.state: now} if now else {})
+    counts = {row["state_before"]: -held, closing.state: now}
+    counts.pop("released", None)
     await shift(tx, purchase.job_id, purchase.reservation_no, Shift(**counts))
     return now
 

@@ -185,18 +185,23 @@ class NanoBanana:
         document = document_in(answer)
         if document is None:
             raise OutcomeUnknown(f"{NAME} answered {answer.status} with no document of its own; it may have charged.")
-        if data := document.get("image_data") or document.get("base64"):
+        url = document.get("image_url") or document.get("url")
+        is_inline = isinstance(url, str) and url.startswith("data:")
+        if data := document.get("image_data") or document.get("base64") or (url if is_inline else None):
             return _inline(data, document, self._quote)
-        if url := document.get("image_url") or document.get("url"):
+        if url:
             link = _Link(url=urljoin(self._base_url + "/", str(url)), cost=_cost(document, self._quote), id=_id_in(document))
             is_short = len(str(link)) <= _LONGEST_ID
             return Submitted(remote_id=str(link), poll_after_seconds=0.0) if is_short else await self._fetch(link, call)
         status = str(document.get("status", "")).lower()
         if status in _ENDED_BADLY or document.get("error"):
             raise self._ended_badly(document)
-        task = remote_id or _task_in(document)
-        if task is not None and (remote_id is None or status in _RUNNING or not status):
+        is_at_work = status in _RUNNING
+        task = remote_id or _task_in(document, is_at_work=is_at_work)
+        if task is not None and (remote_id is None or is_at_work or not status):
             return Submitted(remote_id=task, poll_after_seconds=_POLL_SECONDS)
+        if is_at_work:
+            raise OutcomeUnknown(f"{NAME} took the request without saying under which id; it may have charged.")
         raise NoImageReturned(f"{NAME} reports success without a picture, and charges for it. Retry, or reword the prompt.")
 
     async def _fetch(self, link: "_Link", call: Call) -> Answer | Submitted:
@@ -322,9 +327,9 @@ def _id_in(document: Mapping[str, Any]) -> str | None:
     return str(found)[:200] if isinstance(found, str | int) and found != "" else None
 
 
-def _task_in(document: Mapping[str, Any]) -> str | None:
-    """The id to ask for; None where the document has none that can be kept."""
-    found = document.get("job_id") or document.get("jobId")
+def _task_in(document: Mapping[str, Any], *, is_at_work: bool) -> str | None:
+    """The id to ask for, a plain `id` only of work that goes on; None where the document has none that can be kept."""
+    found = document.get("job_id") or document.get("jobId") or (document.get("id") if is_at_work else None)
     task = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
     return task if 1 <= len(task) <= 200 and not task.startswith(_LINK) else None
 

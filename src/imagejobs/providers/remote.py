@@ -40,10 +40,7 @@ _KEY_ERRORS = {
     403: ProviderKeyRejected,
 }
 _MOVED = (301, 307, 308)
-_PERHAPS_AT_WORK = (
-    408,
-    409,
-)  # it gave up waiting for us, or holds the same key already: an earlier send may have been charged
+_PERHAPS_AT_WORK = (408, 409, 499)  # it, or one between, gave up waiting; or holds our key already: it may have charged
 _HAS_NO_CAPACITY = (503, 529)
 
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from imagejobs.errors import (
-    OutcomeUnknown,
-    ProviderCreditExhausted,
+    ModelUnavailable,
     ProviderError,
     ProviderKeyRejected,
     ProviderOverloaded,
@@ -84,9 +83,8 @@ def error_in(answer: OutboundAnswer, model: Model, api_key: str, now: datetime) 
     words = f"{NAME} answered {answer.status} {quoted(fault.word, api_key)}".rstrip() + (f" (“{said}”)" if said else "")
     return (
         _of_the_account(answer.status, fault, words)
-        or _of_capacity(answer, fault, words, now)
+        or _of_capacity(answer, fault, model.name, words, now)
         or (gone(model, "is not served by Google any more") if answer.status == 404 else None)
-        or (OutcomeUnknown(f"{words}; it may have charged.") if answer.status == 499 else None)
         or error_of(answer, Complaint(text=said or None), NAME)
     )
 
@@ -101,14 +99,14 @@ def _of_the_account(status: int, fault: Fault, words: str) -> ProviderError | No
     return None
 
 
-def _of_capacity(answer: OutboundAnswer, fault: Fault, words: str, now: datetime) -> ProviderError | None:
+def _of_capacity(answer: OutboundAnswer, fault: Fault, model: str, words: str, now: datetime) -> ProviderError | None:
     """Too many requests, no quota at all, or no capacity over there. Nothing was made in any of them."""
     if answer.status in (429, 503) and "MODEL_CAPACITY_EXHAUSTED" in fault.reasons:
         return ProviderOverloaded(f"{words}: the model has no capacity just now. Try again later.")
     if answer.status != 429:
         return None
     if any(value == "0" or "FreeTier" in quota for quota, value in fault.violations):
-        return ProviderCreditExhausted(f"{words}. The key's project has no quota for this model; turn on billing for it.")
+        return ModelUnavailable(f"{words}. The key's project has no quota for {model}; turn on billing, or name another.")
     if any("PerDay" in quota for quota, _ in fault.violations):
         wait: float | None = _until_next_quota_day(now)
         return ProviderThrottled(f"{words}: the day's quota is used up; it begins anew at midnight in California.", wait)

@@ -1,0 +1,136 @@
+"""A worker stalls with a paid answer in hand, and others act on the job before its bytes come in after all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagejobs.db import budgets
+from imagejobs.db.budgets import BudgetPeriod, BudgetScope
+from imagejobs.db.pool import Database
+from imagejobs.domain.jobs import JobStatus
+from imagejobs.errors import OutcomeUnknown, ProviderRejected
+from imagejobs.imaging import Decoder
+from tests.support.invariants import billed, broken_invariants
+from tests.support.providers import PRICE, Scripted
+from tests.support.world import SOON, World, open_world
+
+pytestmark = pytest.mark.database
+
+CAP = 3 * PRICE
+
+
+@pytest.fixture
+async def shop(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -> AsyncIterator[tuple[World, Scripted]]:
+    provider = Scripted()
+    async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        async with database.transaction() as tx:
+            await budgets.set_cap(tx, BudgetScope.INSTANCE, "", BudgetPeriod.TOTAL, CAP)
+        yield world, provider
+        assert await broken_invariants(database) == {}
+        assert await billed(database) == sum(provider.bill.values())
+
+
+@asynccontextmanager
+async def stalled(world: World, **body: object) -> AsyncIterator[str]:
+    """A job whose worker stalls with the picture while another calls the outcome unknown; staged when the block ends."""
+    job = await world.job((await world.generate(**body)).json()["jobId"])
+    world.probe.hold("stage.before_commit")
+    late = asyncio.create_task(world.run(job))
+    async with asyncio.timeout(SOON):
+        await world.probe.reached["stage.before_commit"].wait()
+        await world.twin().run(job)
+        yield str(job.id)
+        world.probe.let_go("stage.before_commit")
+        await late
+
+
+async def post(world: World, job_id: str, verb: str, **body: object) -> Any:
+    answer = await world.client.post(f"/api/images/jobs/{job_id}/{verb}", json=body or None)
+    assert answer.status_code in (200, 202), answer.text
+    return answer.json()
+
+
+async def test_p5_a_retry_that_finds_the_picture_come_in_gives_back_what_it_reserved(shop: tuple[World, Scripted]) -> None:
+    world, provider = shop
+    async with stalled(world) as job_id:
+        assert (await post(world, job_id, "retry"))["mayBuyTwice"] is True
+    job = await world.work_off(job_id)
+    assert (job.status, job.cost_micros, len(provider.sends)) == (JobStatus.COMPLETED, PRICE, 1)
+    assert await world.scalar("SELECT array_agg(state ORDER BY 1) FROM imagejobs.reservations") == ["posted", "released"]
+
+
+async def test_p4_a_policy_that_buys_again_takes_the_picture_that_came_in(shop: tuple[World, Scripted]) -> None:
+    world, provider = shop
+    async with stalled(world, onUnknownOutcome="retry_once") as job_id:
+        assert (await world.job(job_id)).status is JobStatus.QUEUED
+    job = await world.work_off(job_id)
+    assert (job.status, job.cost_micros, len(provider.sends)) == (JobStatus.COMPLETED, PRICE, 1)
+
+
+@pytest.mark.parametrize("was_billed", [True, False])
+async def test_p5_an_answer_that_comes_after_a_persons_word_is_counted_once(
+    shop: tuple[World, Scripted], *, was_billed: bool
+) -> None:
+    world, _ = shop
+    async with stalled(world) as job_id:
+        await post(world, job_id, "resolve", billed=was_billed)
+    body = await world.read(job_id)
+    assert (body["status"], body["cost"]["actual"], body["error"]["billed"]) == ("failed", PRICE / 1e6, "yes")
+    assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
+    assert (await world.work_off(job_id)).cost_micros == PRICE
+
+
+async def test_p6_an_answer_that_was_taken_for_free_is_an_overrun_where_others_took_its_room(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, _ = shop
+    async with stalled(world) as job_id:
+        await post(world, job_id, "resolve", billed=False)
+        others = [(await world.generate()).json()["jobId"] for _ in range(CAP // PRICE)]
+        assert (await world.generate()).status_code == 402
+    assert await world.scalar("SELECT amount_micros FROM imagejobs.ledger_entries WHERE kind = 'overrun'") == PRICE
+    assert await broken_invariants(world.deps.database) == {}
+    for other in (job_id, *others):
+        await world.work_off(other)
+
+
+async def test_p5_a_late_answer_makes_an_unknown_cost_known(shop: tuple[World, Scripted]) -> None:
+    world, _ = shop
+    async with stalled(world) as job_id:
+        body = await world.read(job_id)
+        assert (body["cost"]["actual"], body["error"]["billed"]) == (None, "unknown")
+    body = await world.read(job_id)
+    assert (body["cost"]["actual"], body["error"]["billed"]) == (PRICE / 1e6, "yes")
+
+
+async def test_p5_an_earlier_unknown_outcome_is_not_called_free_by_a_later_free_failure(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, provider = shop
+    provider.errors.extend([OutcomeUnknown("lost"), ProviderRejected("no")])
+    job_id = (await world.generate()).json()["jobId"]
+    await world.work_off(job_id)
+    await post(world, job_id, "retry")
+    await world.work_off(job_id)
+    body = await world.read(job_id)
+    assert (body["error"]["reason"], body["error"]["billed"]) == ("provider_rejected", "unknown")
+    assert body["cost"]["actual"] is None
+    await post(world, job_id, "resolve", billed=False)
+    body = await world.read(job_id)
+    assert (body["cost"]["actual"], body["error"]["billed"]) == (0, "no")
+
+
+async def test_p5_nor_by_a_cancel(shop: tuple[World, Scripted]) -> None:
+    world, provider = shop
+    provider.errors.append(OutcomeUnknown("lost"))
+    job_id = (await world.generate()).json()["jobId"]
+    await world.work_off(job_id)
+    await post(world, job_id, "retry")
+    assert (await post(world, job_id, "cancel"))["receipt"]["mayCost"] == PRICE / 1e6
+    assert (await world.events(job_id))[-1]["data"]["billed"] == "unknown"
+    assert (await world.read(job_id))["cost"]["actual"] is None
+    await post(world, job_id, "resolve", billed=False)
