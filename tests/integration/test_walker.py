@@ -20,13 +20,14 @@ from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Scope
 from imagejobs.ports import Transaction
 from imagejobs.web.server import create_app
+from tests.support.declared import DOCUMENT, require_declared
 from tests.support.providers import a_png
 from tests.support.tokens import as_user, tokens_by_secret
 from tests.support.world import World
 
-DOCUMENT = create_app(None).openapi()
 SCHEMAS: Mapping[str, Any] = DOCUMENT["components"]["schemas"]
 THEIRS = "theirs"
+HOOKS = {"response": [require_declared]}
 
 
 class Watched:
@@ -240,7 +241,7 @@ async def street(world: World) -> AsyncIterator[Street]:
         await tx.execute("INSERT INTO imagejobs.members VALUES ('mine', 'a-member', 'admin')")
     strangers["an admin of another project"] = as_user("a-member")
     transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x.test", event_hooks=HOOKS) as client:
         existing = await theirs(world)
         yield Street(watched, client, existing, nobodys(existing), strangers)
 
