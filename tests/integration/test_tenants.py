@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from imagejobs.app.keys import create_key
-from imagejobs.domain.access import Scope
+from imagejobs.domain.access import KeyText, Scope
 from tests.support.world import World
 
 pytestmark = pytest.mark.database
@@ -15,6 +15,16 @@ pytestmark = pytest.mark.database
 async def bound_key(world: World, *scopes: Scope, project: str = "mine") -> dict[str, str]:
     key = await create_key(world.deps.database, "bound", scopes=scopes, project_ids=(project,))
     return {"authorization": f"Bearer {key}"}
+
+
+async def test_a12_a_key_is_used_by_whoever_has_its_secret_and_by_nobody_else(world: World) -> None:
+    key = await create_key(world.deps.database, "film back end")
+    used = "SELECT last_used_at FROM imagejobs.api_keys WHERE id = $1"
+    forged = {"authorization": f"Bearer {KeyText(id=key.id, secret='A' * 43)}"}
+    assert (await world.client.get("/api/images/jobs", headers=forged)).status_code == 401
+    assert await world.scalar(used, key.id) is None
+    assert (await world.client.get("/api/images/jobs", headers={"authorization": f"Bearer {key}"})).status_code == 200
+    assert await world.scalar(used, key.id) is not None
 
 
 @pytest.mark.parametrize("method_and_path", ["PATCH ", "POST /cancel", "POST /retry", "POST /resolve"])
