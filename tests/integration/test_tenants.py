@@ -1,13 +1,21 @@
 """What a stranger, a demoted member and a lapsed credential can no longer do, see, hold up or find out."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
+from imagejobs.app.follow import follow_job
 from imagejobs.app.keys import create_key
-from imagejobs.domain.access import KeyText, Scope
-from tests.support.world import World
+from imagejobs.domain.access import Caller, KeyText, Role, Scope
+from imagejobs.errors import SignInUnavailable
+from imagejobs.web.tokens import LEEWAY_SECONDS
+from tests.support.serving import serving, told
+from tests.support.tokens import as_user, claims, secret_token
+from tests.support.world import SOON, World
 
 pytestmark = pytest.mark.database
 
@@ -15,6 +23,21 @@ pytestmark = pytest.mark.database
 async def bound_key(world: World, *scopes: Scope, project: str = "mine") -> dict[str, str]:
     key = await create_key(world.deps.database, "bound", scopes=scopes, project_ids=(project,))
     return {"authorization": f"Bearer {key}"}
+
+
+async def member(world: World, user_id: str, role: Role, project: str = "film") -> dict[str, str]:
+    async with world.deps.database.transaction() as tx:
+        await tx.execute("INSERT INTO imagejobs.members VALUES ($1, $2, $3)", project, user_id, role.value)
+    return as_user(user_id)
+
+
+async def revoke_all(world: World) -> None:
+    await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() RETURNING id")
+    world.deps.keys.clear()
+
+
+async def remove_members(world: World) -> None:
+    await world.scalar("DELETE FROM imagejobs.members RETURNING user_id")
 
 
 async def test_a12_a_key_is_used_by_whoever_has_its_secret_and_by_nobody_else(world: World) -> None:
@@ -37,3 +60,49 @@ async def test_p7_a_stranger_neither_takes_nor_awaits_the_lock_of_anothers_job(w
         await tx.execute("SELECT FROM image_generation_jobs WHERE id = $1 FOR UPDATE", UUID(job_id))
         answer = await world.client.request(method, f"/api/images/jobs/{job_id}{path}", json=body, headers=stranger)
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(("lapse", "status"), [(revoke_all, 401), (remove_members, 404)])
+async def test_x15_a_request_that_waits_is_answered_by_the_rights_of_its_end(
+    world: World, lapse: Callable[[World], Awaitable[None]], status: int
+) -> None:
+    job_id = (await world.generate()).json()["jobId"]
+    key = {"authorization": world.client.headers["authorization"]}
+    headers = key if status == 401 else await member(world, "viewer", Role.VIEWER)
+    path = f"/api/images/jobs/{job_id}"
+    waiting = asyncio.create_task(world.client.get(path, headers={**headers, "prefer": "wait=60"}))
+    async with asyncio.timeout(SOON):
+        while not world.deps.waiters.job_ids:
+            await asyncio.sleep(0)
+        await lapse(world)
+        await world.work_off(job_id)
+        answer = await waiting
+    assert (answer.status_code, "publicUrl" in answer.text) == (status, False)
+
+
+async def test_x15_a_removed_member_and_an_ended_token_end_their_streams(world: World) -> None:
+    deps = replace(world.deps, policy=replace(world.deps.policy, ping_seconds=0.05))
+    job_id = (await world.generate()).json()["jobId"]
+    lasting = await member(world, "viewer", Role.VIEWER)
+    await member(world, "other", Role.VIEWER)
+    world.deps.waiters.is_listening = True  # so that only every fifteen seconds a look is due without news
+    ending = secret_token(claims(sub="other", exp=int(time.time()) - LEEWAY_SECONDS + 2))
+    async with serving(deps, world.client.headers) as api, asyncio.timeout(10):
+        async with api.stream(job_id, authorization=f"Bearer {ending}") as answer:
+            assert answer.status_code == 200
+            assert [event["seq"] async for event in told(answer) if event] == [1]
+        async with api.stream(job_id, **lasting) as answer:
+            events = told(answer)
+            assert (await anext(events))["seq"] == 1
+            await remove_members(world)
+            assert [event async for event in events if event] == []
+
+
+async def test_a14_a_stream_ends_in_order_where_its_users_token_cannot_be_checked_again(world: World) -> None:
+    job = await world.job((await world.generate()).json()["jobId"])
+
+    async def ask_again() -> Caller:
+        raise SignInUnavailable("away")
+
+    async with asyncio.timeout(SOON):
+        assert [batch async for batch in follow_job(world.deps, ask_again, job, 0)] == []

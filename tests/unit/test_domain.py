@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagejobs.domain.access import Caller, Scope, make_key, parse_key
+from imagejobs.domain.access import Caller, Operation, Scope, make_key, parse_key
 from imagejobs.domain.artifacts import object_key, safe_segment
 from imagejobs.domain.jobs import FailureStage, JobStatus, JobType
 from imagejobs.domain.lifecycle import FINAL, RUNNING, TRANSITIONS, failure_stage, sources
@@ -156,9 +156,9 @@ def test_a_key_survives_its_own_text_and_no_other(entropy: bytes, position: int)
 
 def test_a12_a_bound_caller_sees_its_own_projects_only() -> None:
     bound = Caller(name="x", key_id="k", scopes=frozenset({Scope.READ}), project_ids=frozenset({"mine"}))
-    bound.require_project("mine")
+    bound.require_project("mine", Operation.READ_JOB)
     with pytest.raises(NotFound):
-        bound.require_project("theirs")
+        bound.require_project("theirs", Operation.READ_JOB)
     with pytest.raises(PermissionDenied):
         bound.require(Scope.WRITE)
     assert not bound.creates_projects

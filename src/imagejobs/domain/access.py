@@ -109,15 +109,11 @@ class Caller:
     def sees(self, project_id: str) -> bool:
         return self.project_ids is None or project_id in self.project_ids
 
-    def require_project(self, project_id: str, operation: Operation | None = None) -> None:
-        """Refuse another tenant's project exactly as one that does not exist (A12), then what is not allowed in it.
-
-        Where no operation is named, a user must at least be an editor, and a key's scope is not looked at.
-        """
+    def require_project(self, project_id: str, operation: Operation) -> None:
+        """Refuse another tenant's project exactly as one that does not exist (A12), then what is not allowed in it."""
         if not self.sees(project_id):
             raise NotFound("There is no such project.")
-        if operation is not None or self.user_id is not None:
-            self.require_allowed(project_id, operation or Operation.CREATE_JOB)
+        self.require_allowed(project_id, operation)
 
     def require_allowed(self, project_id: str, operation: Operation) -> None:
         """Refuse what the caller's scopes, or the user's role in a project they see, do not allow."""

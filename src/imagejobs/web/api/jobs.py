@@ -34,7 +34,7 @@ from imagejobs.web.api.answers import (
 )
 from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody
 from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
-from imagejobs.web.auth import Asker, WiredDeps
+from imagejobs.web.auth import Asker, WiredDeps, asking_again
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
 
@@ -97,7 +97,7 @@ async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker
         changed = _rendered(job_json(view))[1] not in request.headers.get("if-none-match", "")
         return changed if "if-none-match" in request.headers else view.job.status in FINAL
 
-    view = await await_job(deps, caller, _parsed(job_id), seconds, is_enough)
+    view = await await_job(deps, caller, asking_again(request), _parsed(job_id), seconds, is_enough)
     answer = _fresh(request, job_json(view))
     if seconds:
         answer.headers["preference-applied"] = f"wait={seconds}"
