@@ -2,19 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from imagejobs.app.follow import follow_job
 from imagejobs.app.keys import create_key
 from imagejobs.domain.access import Caller, KeyText, Role, Scope
 from imagejobs.errors import SignInUnavailable
+from imagejobs.web.server import create_app
 from imagejobs.web.tokens import LEEWAY_SECONDS
 from tests.support.serving import serving, told
-from tests.support.tokens import as_user, claims, secret_token
+from tests.support.tokens import as_user, claims, secret_token, tokens_by_secret
 from tests.support.world import SOON, World
 
 pytestmark = pytest.mark.database
@@ -106,3 +109,53 @@ async def test_a14_a_stream_ends_in_order_where_its_users_token_cannot_be_checke
 
     async with asyncio.timeout(SOON):
         assert [batch async for batch in follow_job(world.deps, ask_again, job, 0)] == []
+
+
+@contextmanager
+def asked_of(world: World, query: str) -> Iterator[httpx2.AsyncClient]:
+    """The API with this ownership query."""
+    deps = replace(world.deps, policy=replace(world.deps.policy, ownership_query=query))
+    transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
+    yield httpx2.AsyncClient(transport=transport, base_url="http://x.test")
+
+
+async def test_a12_an_owner_among_any_number_is_found(world: World) -> None:
+    with asked_of(world, "SELECT 'u' || n FROM generate_series(1, 2500) AS n WHERE $1::text = 'film'") as client:
+        assert (await client.get("/api/projects/film", headers=as_user("u2500"))).status_code == 200
+        assert (await client.get("/api/projects/film", headers=as_user("u2501"))).status_code == 404
+
+
+async def test_a12_a_number_too_large_for_the_column_is_nobodys(world: World) -> None:
+    with asked_of(world, "SELECT 'u' WHERE $1::int4 > 0") as client:
+        for project_id, status in (("7", 200), ("4294967303", 404), (f"{2**64}", 404), ("07", 404), ("-7", 404)):
+            answer = await client.get(f"/api/projects/{project_id}", headers=as_user("u"))
+            assert answer.status_code == status, project_id
+
+
+async def test_a12_a_slow_ownership_query_holds_up_those_only_who_need_it(world: World) -> None:
+    await world.generate()
+    await world.scalar("CREATE TABLE public.owners (project text, owner text)")
+    with asked_of(world, "SELECT owner FROM public.owners WHERE project = $1") as client:
+        async with world.deps.database.transaction() as tx:
+            await tx.execute("LOCK TABLE public.owners IN ACCESS EXCLUSIVE MODE")
+            paths = [f"/api/projects/p{number}" for number in range(20)]
+            asking = [asyncio.create_task(client.get(path, headers=as_user("u"))) for path in paths]
+            while await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'") < 4:
+                await asyncio.sleep(0)
+            answer = await client.get("/api/images/jobs", headers=dict(world.client.headers))
+            assert (answer.status_code, sum(task.done() for task in asking) < 5) == (200, True)
+        assert {answer.status_code for answer in await asyncio.gather(*asking)} <= {404, 503}
+
+
+async def test_a12_who_is_admin_by_the_query_cannot_make_that_last_beyond_it(world: World) -> None:
+    await world.generate()
+    async with world.deps.database.transaction() as tx:
+        await tx.execute("CREATE TABLE public.owners (project text, owner text)")
+        await tx.execute("INSERT INTO public.owners VALUES ('film', 'owner')")
+    with asked_of(world, "SELECT owner FROM public.owners WHERE project = $1") as client:
+        path = "/api/projects/film/members/owner"
+        pinned = await client.put(path, json={"role": "admin"}, headers=as_user("owner"))
+        assert pinned.status_code == 403
+        await world.scalar("DELETE FROM public.owners RETURNING 1")
+        await world.scalar("UPDATE imagejobs.members SET confirmed_at = now() - interval '1 hour' RETURNING 1")
+        assert (await client.get("/api/projects/film", headers=as_user("owner"))).status_code == 404
