@@ -111,6 +111,14 @@ async def test_a14_a_stream_ends_in_order_where_its_users_token_cannot_be_checke
         assert [batch async for batch in follow_job(world.deps, ask_again, job, 0)] == []
 
 
+@pytest.mark.parametrize("path", ["/api/images/jobs/", "/api/projects/film/", "/api/images/inputs/?projectId=film"])
+async def test_an_address_with_a_slash_too_many_is_not_there_and_leads_nowhere(world: World, path: str) -> None:
+    """A redirect would name this service as its proxy calls it: over plain HTTP, and with the credential."""
+    answer = await world.client.get(path, headers={"host": "other.test"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert "location" not in answer.headers
+
+
 @contextmanager
 def asked_of(world: World, query: str) -> Iterator[httpx2.AsyncClient]:
     """The API with this ownership query."""

@@ -37,6 +37,7 @@ def create_app(
         summary="Durable image generation jobs",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name an address that only this side of a proxy knows
         middleware=_middleware(cors_origins, rates or Rates(), deps.policy if deps else None),
     )
     app.state.deps = deps
