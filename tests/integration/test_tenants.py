@@ -16,6 +16,7 @@ from imagejobs.domain.access import Caller, KeyText, Role, Scope
 from imagejobs.errors import SignInUnavailable
 from imagejobs.web.server import create_app
 from imagejobs.web.tokens import LEEWAY_SECONDS
+from tests.support.providers import a_png
 from tests.support.serving import serving, told
 from tests.support.tokens import as_user, claims, secret_token, tokens_by_secret
 from tests.support.world import SOON, World
@@ -167,3 +168,14 @@ async def test_a12_who_is_admin_by_the_query_cannot_make_that_last_beyond_it(wor
         await world.scalar("DELETE FROM public.owners RETURNING 1")
         await world.scalar("UPDATE imagejobs.members SET confirmed_at = now() - interval '1 hour' RETURNING 1")
         assert (await client.get("/api/projects/film", headers=as_user("owner"))).status_code == 404
+
+
+async def test_x16_a_pictures_tag_follows_from_its_key_so_that_no_stranger_has_whole_pictures_hashed(world: World) -> None:
+    """Under a key the bytes never change; ten megabytes would stop the API for twenty milliseconds with each request."""
+    job = await world.work_off((await world.generate()).json()["jobId"])
+    tags = [(await world.client.get(str(job.public_url), headers={"range": "bytes=0-0"})).headers["etag"]]
+    await world.deps.storage.put(str(job.storage_path), a_png(), "image/png")
+    tags.append((await world.client.get(str(job.public_url), headers={"range": "bytes=0-0"})).headers["etag"])
+    other = await world.work_off((await world.generate()).json()["jobId"])
+    tags.append((await world.client.get(str(other.public_url))).headers["etag"])
+    assert tags[0] == tags[1] != tags[2]
