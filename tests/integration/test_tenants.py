@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -12,14 +14,18 @@ import pytest
 
 from imagejobs.app.follow import follow_job
 from imagejobs.app.keys import create_key
+from imagejobs.db.pool import Database
 from imagejobs.domain.access import Caller, KeyText, Role, Scope
-from imagejobs.errors import SignInUnavailable
+from imagejobs.domain.money import Quote
+from imagejobs.domain.requests import GenerationRequest
+from imagejobs.errors import ContentRefused, ModelUnavailable, SignInUnavailable
+from imagejobs.imaging import Decoder
 from imagejobs.web.server import create_app
 from imagejobs.web.tokens import LEEWAY_SECONDS
-from tests.support.providers import a_png
+from tests.support.providers import Scripted, a_png
 from tests.support.serving import serving, told
 from tests.support.tokens import as_user, claims, secret_token, tokens_by_secret
-from tests.support.world import SOON, World
+from tests.support.world import SOON, World, open_world
 
 pytestmark = pytest.mark.database
 
@@ -179,3 +185,27 @@ async def test_x16_a_pictures_tag_follows_from_its_key_so_that_no_stranger_has_w
     other = await world.work_off((await world.generate()).json()["jobId"])
     tags.append((await world.client.get(str(other.public_url))).headers["etag"])
     assert tags[0] == tags[1] != tags[2]
+
+
+class Leaving(Scripted):
+    """A provider that takes its model away."""
+
+    is_gone = False
+
+    def quote(self, request: GenerationRequest) -> Quote:
+        if self.is_gone:
+            raise ModelUnavailable("scripted-1 was shut down; name another.")
+        return super().quote(request)
+
+
+async def test_a16_a_retry_with_a_model_that_is_gone_is_refused_like_a_new_job_with_it(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path
+) -> None:
+    provider = Leaving(errors=deque([ContentRefused("no")]))
+    async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
+        job_id = (await world.generate()).json()["jobId"]
+        assert (await world.work_off(job_id)).status == "failed"
+        provider.is_gone = True
+        answer = await world.client.post(f"/api/images/jobs/{job_id}/retry")
+        assert (answer.status_code, answer.json()["reason"], answer.json()["code"]) == (422, "unknown_model", "PERMANENT")
+        assert (await world.job(job_id)).status == "failed"

@@ -15,7 +15,14 @@ from imagejobs.db import attempts, budgets, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
-from imagejobs.errors import BudgetExhausted, InvalidTransition, LostClaim, NoProviderConfigured
+from imagejobs.errors import (
+    BudgetExhausted,
+    InvalidTransition,
+    LostClaim,
+    ModelUnavailable,
+    NoProviderConfigured,
+    UnknownModel,
+)
 from imagejobs.ports import Transaction
 
 
@@ -33,7 +40,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
 
     `retry_count` is that of the job as it was seen: where it was retried since, nothing happens but that the answer is given
     again. Without it, of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed.
-    Raises `BudgetExhausted` where a cap has no room; the job then stays failed.
+    Raises `BudgetExhausted` where a cap has no room and `UnknownModel` where its model is gone; the job then stays failed.
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
@@ -75,7 +82,10 @@ async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
     provider = deps.providers.get(job.provider or "")
     if provider is None:
         return None
-    quote = provider.quote(generation_request(job))
+    try:
+        quote = provider.quote(generation_request(job))
+    except ModelUnavailable as error:
+        raise UnknownModel("model", error.detail) from error
     _, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
     full = await budgets.reserve(tx, project_id, key_id, quote.micros)
     if full is not None:
