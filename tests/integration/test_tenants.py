@@ -118,6 +118,59 @@ async def test_a14_a_stream_ends_in_order_where_its_users_token_cannot_be_checke
         assert [batch async for batch in follow_job(world.deps, ask_again, job, 0)] == []
 
 
+async def test_a12_what_another_project_has_is_no_style_input_or_source_of_this_one(world: World) -> None:
+    """Named in a request for their own project: the same answer as for what nobody made, but for the id."""
+    key = await bound_key(world, Scope.READ, Scope.WRITE)
+    theirs = (await world.generate()).json()["jobId"]
+    await world.work_off(theirs)
+    input_id = await world.upload(a_png())
+    style = {"name": "Noir", "referenceImages": [input_id]}
+    assert (await world.client.put("/api/projects/film/styles/noir", json=style)).status_code == 201
+    nobodys = str(UUID(int=7))
+    mine = {"projectId": "mine", "jobType": "generate", "prompt": "x", "width": 64, "height": 64, "branchId": "main"}
+    for theirs_named, nobodys_named in (
+        ({"visualStyleCapsuleId": "noir"}, {"visualStyleCapsuleId": "none"}),
+        ({"referenceImages": [{"inputId": input_id}]}, {"referenceImages": [{"inputId": nobodys}]}),
+        ({"sourceImage": {"inputId": input_id}}, {"sourceImage": {"inputId": nobodys}}),
+        ({"sourceImage": {"jobId": theirs}}, {"sourceImage": {"jobId": nobodys}}),
+    ):
+        answers = [
+            await world.client.post("/api/images/generate", json={**mine, **named}, headers=key)
+            for named in (theirs_named, nobodys_named)
+        ]
+        assert answers[0].status_code == 422
+        assert answers[0].content == answers[1].content, theirs_named
+    bodies = [
+        await world.client.put("/api/projects/mine/styles/s", json={"name": "n", "referenceImages": [one]}, headers=key)
+        for one in (input_id, nobodys)
+    ]
+    assert (bodies[0].status_code, bodies[0].content) == (422, bodies[1].content)
+    for query in (f"batchId={nobodys}", "projectId=film", ""):
+        listed = await world.client.get(f"/api/images/jobs?{query}", headers=key)
+        assert listed.json() == {"jobs": [], "nextCursor": None}
+
+
+async def test_a7_a_replay_is_for_whoever_may_make_it_and_a_key_means_nothing_elsewhere(world: World) -> None:
+    first = (await world.generate(idempotencyKey="k", n=2)).json()
+    again = {"projectId": "film", "jobType": "generate", "prompt": "a red fox", "width": 64, "height": 64, "n": 2}
+    callers = [
+        (await member(world, "editor", Role.EDITOR), 200),
+        (await member(world, "viewer", Role.VIEWER), 403),
+        (await bound_key(world, Scope.READ, project="film"), 403),
+        (await bound_key(world, Scope.WRITE), 404),
+        (as_user("nobody"), 404),
+    ]
+    for headers, status in callers:
+        replayed = await world.client.post("/api/images/generate", json={**again, "idempotencyKey": "k"}, headers=headers)
+        assert replayed.status_code == status, replayed.text
+        assert (first["jobId"] in replayed.text) is (status == 200)
+    elsewhere = await world.client.post(
+        "/api/images/generate", json={**again, "projectId": "mine", "idempotencyKey": "k"}, headers=callers[3][0]
+    )
+    assert elsewhere.status_code == 202
+    assert first["jobId"] not in elsewhere.text
+
+
 @pytest.mark.parametrize("path", ["/api/images/jobs/", "/api/projects/film/", "/api/images/inputs/?projectId=film"])
 async def test_an_address_with_a_slash_too_many_is_not_there_and_leads_nowhere(world: World, path: str) -> None:
     """A redirect would name this service as its proxy calls it: over plain HTTP, and with the credential."""

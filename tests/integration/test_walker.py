@@ -263,6 +263,23 @@ async def test_a12_a_stranger_cannot_tell_what_exists_from_what_does_not(street:
             assert THEIRS not in present.text.replace("ID", "")
 
 
+async def test_a12_a_viewer_and_a_key_that_reads_change_nothing_and_a_key_that_writes_reads_nothing(world: World) -> None:
+    """Each request is one that its owner may make; see below."""
+    existing = await theirs(world)
+    async with world.deps.database.transaction() as tx:
+        await tx.execute("INSERT INTO imagejobs.members VALUES ($1, 'a-viewer', 'viewer')", THEIRS)
+    keys = [
+        await create_key(world.deps.database, "k", scopes=(one,), project_ids=(THEIRS,)) for one in (Scope.READ, Scope.WRITE)
+    ]
+    reading, writing = [{"authorization": f"Bearer {key}"} for key in keys]
+    for route in routes():
+        callers = [writing] if route.method == "GET" else [as_user("a-viewer"), reading]
+        for headers in callers:
+            request = filled(route, existing)
+            answer = await world.client.request(**{**request, "headers": {**request.get("headers", {}), **headers}})
+            assert (answer.status_code, answer.json()["reason"]) == (403, "permission_denied"), (route, headers)
+
+
 async def test_a12_what_is_not_theirs_is_untouched_after_all_of_that(world: World, street: Street) -> None:
     async def everything() -> list[Any]:
         return [
