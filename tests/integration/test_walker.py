@@ -19,6 +19,7 @@ from imagejobs.app.keys import create_key
 from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Scope
 from imagejobs.ports import Transaction
+from imagejobs.web.problems import STATUSES
 from imagejobs.web.server import create_app
 from tests.support.declared import DOCUMENT, require_declared
 from tests.support.providers import a_png
@@ -318,3 +319,13 @@ async def test_a12_each_request_of_the_walker_is_one_that_its_owner_may_make(wor
         return  # it does not end while the job is open
     answer = await world.client.request(**{**request, "headers": headers})
     assert answer.status_code in (200, 201, 202, 204, 409), answer.text
+
+
+def test_a16_the_document_declares_every_status_of_a_problem_and_none_that_the_framework_made_up() -> None:
+    operations = [one for by_method in DOCUMENT["paths"].values() for one in by_method.values()]
+    answers = [answer for one in operations for answer in one["responses"].items()]
+    declared = {int(status) for status, answer in answers if "application/problem+json" in answer.get("content", {})}
+    assert declared == {*STATUSES.values()} - {405}  # an address that does not take a method has no operation for it
+    assert "HTTPValidationError" not in str(DOCUMENT)
+    for route in routes():
+        assert {"401", "403", "429", "500", "503"} <= route.operation["responses"].keys(), route
