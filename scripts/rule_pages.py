@@ -100,8 +100,9 @@ def access_page() -> str:
             "A **user** ([Supabase](../how-to/supabase-users.md)) has a role in each project they belong to. An **API\n",
             "key** has scopes, which hold in the projects it is bound to, or in all; `admin` includes every scope.\n\n",
             table(["in a project", *(role.value for role in roles), "scope of a key"], rows),
-            "\nA project that is not the caller's looks exactly like one that does not exist: 404, whatever is asked.\n",
-            "What the role or the scope does not allow is 403. Users and bound keys never make a project; a key with\n",
-            "`projects:create` makes it by its first picture.\n",
+            "\nA project that is not the caller's looks exactly like one that does not exist: 404, or an empty list.\n",
+            "What the role or the scope does not allow is 403. Nobody changes their own role. A bound key never makes a\n",
+            "project, and a user only one that the [ownership query](../how-to/supabase-users.md#whose-a-project-is)\n",
+            "says is theirs; a key with `projects:create` makes it by its first picture, input or style.\n",
         ]
     )

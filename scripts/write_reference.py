@@ -118,7 +118,6 @@ def _description(field: Any) -> str:  # noqa: ANN401 - the same
 
 _SCOPE = re.compile(r"\.require\(Scope\.(\w+)\)")
 _OPERATION = re.compile(r"\bOperation\.(\w+)\)")
-_NOT_OURS = ("HTTPValidationError", "ValidationError")
 
 
 def http_page(app: FastAPI) -> str:
@@ -129,11 +128,15 @@ def http_page(app: FastAPI) -> str:
     for path, operations in document["paths"].items():
         for method, operation in sorted(operations.items()):
             scope = scopes[method.upper(), path] if "security" in operation else None
-            statuses = ", ".join(sorted(set(operation["responses"]) - {"422"}))
+            if scope is None and "security" in operation:
+                raise ValueError(f"{method} {path}: asks who the caller is, and for no scope")
+            statuses = ", ".join(
+                sorted(status for status, answer in operation["responses"].items() if not _is_problem(answer))
+            )
             rows.append([f"`{method.upper()} {path}`", operation["summary"], f"`{scope}`" if scope else "none", statuses])
             sections.append(_operation(method.upper(), path, operation))
     schemas = document["components"]["schemas"]
-    bodies = [_schema(name, schema) for name, schema in schemas.items() if name not in _NOT_OURS]
+    bodies = [_schema(name, schema) for name, schema in schemas.items()]
     return "".join(
         [
             "# HTTP API\n\nThe same as a document for programs: [openapi.json](openapi.json); the service has its own at\n",
@@ -150,6 +153,10 @@ def http_page(app: FastAPI) -> str:
             *bodies,
         ]
     )
+
+
+def _is_problem(answer: Mapping[str, Any]) -> bool:
+    return "application/problem+json" in answer.get("content", {})
 
 
 def _routes(app: FastAPI) -> Iterator[APIRoute]:

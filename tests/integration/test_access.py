@@ -288,6 +288,7 @@ USABLE = {
     "SELECT user_id FROM app.projects": False,
     "SELECT user_id FROM app.projects WHERE id = $1 AND user_id = $2": False,
     "SELECT 1 WHERE now() > $1": False,
+    "SELECT 'u' WHERE 'film'::char(8) = $1": False,  # 'film', 'film ', 'film  ' … would be projects of their owner
     "nonsense": False,
     "SELECT 1; SELECT 2": False,
     "DELETE FROM app.projects WHERE id = $1": False,

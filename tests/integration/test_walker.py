@@ -19,14 +19,16 @@ from imagejobs.app.keys import create_key
 from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Scope
 from imagejobs.ports import Transaction
+from imagejobs.web.problems import STATUSES
 from imagejobs.web.server import create_app
+from tests.support.declared import DOCUMENT, require_declared
 from tests.support.providers import a_png
 from tests.support.tokens import as_user, tokens_by_secret
 from tests.support.world import World
 
-DOCUMENT = create_app(None).openapi()
 SCHEMAS: Mapping[str, Any] = DOCUMENT["components"]["schemas"]
 THEIRS = "theirs"
+HOOKS = {"response": [require_declared]}
 
 
 class Watched:
@@ -240,7 +242,7 @@ async def street(world: World) -> AsyncIterator[Street]:
         await tx.execute("INSERT INTO imagejobs.members VALUES ('mine', 'a-member', 'admin')")
     strangers["an admin of another project"] = as_user("a-member")
     transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x.test", event_hooks=HOOKS) as client:
         existing = await theirs(world)
         yield Street(watched, client, existing, nobodys(existing), strangers)
 
@@ -260,6 +262,23 @@ async def test_a12_a_stranger_cannot_tell_what_exists_from_what_does_not(street:
         else:
             assert present.status == 200, (name, present.text)
             assert THEIRS not in present.text.replace("ID", "")
+
+
+async def test_a12_a_viewer_and_a_key_that_reads_change_nothing_and_a_key_that_writes_reads_nothing(world: World) -> None:
+    """Each request is one that its owner may make; see below."""
+    existing = await theirs(world)
+    async with world.deps.database.transaction() as tx:
+        await tx.execute("INSERT INTO imagejobs.members VALUES ($1, 'a-viewer', 'viewer')", THEIRS)
+    keys = [
+        await create_key(world.deps.database, "k", scopes=(one,), project_ids=(THEIRS,)) for one in (Scope.READ, Scope.WRITE)
+    ]
+    reading, writing = [{"authorization": f"Bearer {key}"} for key in keys]
+    for route in routes():
+        callers = [writing] if route.method == "GET" else [as_user("a-viewer"), reading]
+        for headers in callers:
+            request = filled(route, existing)
+            answer = await world.client.request(**{**request, "headers": {**request.get("headers", {}), **headers}})
+            assert (answer.status_code, answer.json()["reason"]) == (403, "permission_denied"), (route, headers)
 
 
 async def test_a12_what_is_not_theirs_is_untouched_after_all_of_that(world: World, street: Street) -> None:
@@ -300,3 +319,13 @@ async def test_a12_each_request_of_the_walker_is_one_that_its_owner_may_make(wor
         return  # it does not end while the job is open
     answer = await world.client.request(**{**request, "headers": headers})
     assert answer.status_code in (200, 201, 202, 204, 409), answer.text
+
+
+def test_a16_the_document_declares_every_status_of_a_problem_and_none_that_the_framework_made_up() -> None:
+    operations = [one for by_method in DOCUMENT["paths"].values() for one in by_method.values()]
+    answers = [answer for one in operations for answer in one["responses"].items()]
+    declared = {int(status) for status, answer in answers if "application/problem+json" in answer.get("content", {})}
+    assert declared == {*STATUSES.values()} - {405}  # an address that does not take a method has no operation for it
+    assert "HTTPValidationError" not in str(DOCUMENT)
+    for route in routes():
+        assert {"401", "403", "429", "500", "503"} <= route.operation["responses"].keys(), route

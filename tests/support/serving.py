@@ -14,6 +14,7 @@ import uvicorn
 from imagejobs.app.deps import Deps
 from imagejobs.cli.api import DrainingServer
 from imagejobs.web.server import create_app
+from tests.support.tokens import tokens_by_secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,9 @@ class Serving:
 async def serving(deps: Deps, headers: httpx2.Headers) -> AsyncIterator[Serving]:
     """Serve `deps` as `imagejobs api` does, until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(deps), http="httptools", ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        create_app(deps, tokens=tokens_by_secret()), http="httptools", ws="none", lifespan="off", log_config=None
+    )
     server = DrainingServer(config, deps.waiters)
     task = asyncio.create_task(server.serve([listening]))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"

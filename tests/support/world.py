@@ -31,6 +31,7 @@ from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.rehearsal import RehearsalStorage
 from imagejobs.web.server import create_app
 from imagejobs.worker import run_worker
+from tests.support.declared import require_declared
 from tests.support.tokens import tokens_by_secret
 
 SOON = 20.0
@@ -230,6 +231,7 @@ async def open_world(
     key = await create_key(database, "tests")
     transport = httpx2.ASGITransport(create_app(deps, tokens=tokens_by_secret()), raise_app_exceptions=False)
     headers = {"authorization": f"Bearer {key}"}
-    async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
+    hooks = {"response": [require_declared]}
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers, event_hooks=hooks) as client:
         yield World(deps=deps, dsn=dsn, client=client, probe=probe)
     await guard.close()

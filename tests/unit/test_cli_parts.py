@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from imagejobs.cli.console import printable
 from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
 from imagejobs.cli.home import Home, Running
+from imagejobs.cli.keys import app as keys
 from imagejobs.cli.lazy import LazyGroup
 from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.logs import JsonFormatter, TextFormatter, configure_logging
@@ -169,3 +171,9 @@ def test_a_port_for_itself_is_bound_once_and_named() -> None:
 def test_a_host_that_is_not_ours_is_refused_in_words() -> None:
     with pytest.raises(ConfigurationError, match="Nothing can listen"):
         listen("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("project_id", ["", "x" * 201, "a\nb"])
+def test_a_key_is_bound_to_what_a_project_may_be_called(project_id: str) -> None:
+    answer = CliRunner().invoke(keys, ["create", "partner", "--project", project_id])
+    assert (answer.exit_code, "1 to 200 printable characters" in answer.output) == (2, True)

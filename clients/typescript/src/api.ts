@@ -203,6 +203,18 @@ export interface ObstacleBody {
   readonly message: string
 }
 
+/** A failure by RFC 9457. `detail` says the next step; `field` comes where one is wrong; `error` repeats it all. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: 'TEMPORARY' | 'PERMANENT' | 'RATE_LIMIT' | 'AUTH_ERROR' | 'UNKNOWN'
+  readonly reason: string
+  readonly field?: string | null
+  readonly error: ErrorBody
+}
+
 /** A project. */
 export interface ProjectBody {
   readonly name?: string | null

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from imagejobs.app.caches import DEPTH_SECONDS, Depth, KnownProjects, Memory
-from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, ByteRoom, StagingRoom
+from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, OWNERS_ASKED_AT_ONCE, ByteRoom, StagingRoom
 from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Caller
@@ -59,6 +59,7 @@ class Deps:
     key_fingerprints: Mapping[str, str] = field(default_factory=dict)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BODIES_AT_ONCE))
     input_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INPUTS_AT_ONCE))
+    owner_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OWNERS_ASKED_AT_ONCE))
     input_bytes: ByteRoom = field(default_factory=ByteRoom)
     staging_room: StagingRoom = field(default_factory=StagingRoom)
     keys: Memory[str, tuple[bytes, Caller]] = field(default_factory=Memory)

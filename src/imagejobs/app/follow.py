@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeAlias
 from uuid import UUID
 
 from imagejobs.app.deps import Deps
@@ -9,11 +10,11 @@ from imagejobs.app.query import JobView, get_job
 from imagejobs.app.visible import visible_job
 from imagejobs.app.waiters import wait_for
 from imagejobs.db import events
-from imagejobs.domain.access import Caller, Operation, Scope
+from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Job
 from imagejobs.domain.lifecycle import FINAL
-from imagejobs.errors import DatabaseUnavailable, RequestError
+from imagejobs.errors import DatabaseUnavailable, RequestError, SignInUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,17 @@ _LOOK_SECONDS = 5.0
 _DEAF_LOOK_SECONDS = 2.0
 _READ_SECONDS = 15.0
 
+AskAgain: TypeAlias = Callable[[], Awaitable[Caller]]
+"""Who sent the request, by the credential's standing at this moment; raises where it is not good any more."""
+
 
 async def await_job(
-    deps: Deps, caller: Caller, job_id: UUID, seconds: float, is_enough: Callable[[JobView], bool]
+    deps: Deps, caller: Caller, ask_again: AskAgain, job_id: UUID, seconds: float, is_enough: Callable[[JobView], bool]
 ) -> JobView:
-    """The job as soon as it is enough, at the latest after so many seconds, or when the process drains."""
+    """The job as soon as it is enough, at the latest after so many seconds, or when the process drains.
+
+    Who loses the right to see the job while waiting is refused.
+    """
     end = deps.clock.monotonic() + seconds
     with deps.waiters.waiting(job_id) as news:
         while True:
@@ -35,6 +42,7 @@ async def await_job(
             if is_enough(view) or left <= 0 or deps.waiters.is_closing:
                 return view
             await wait_for(news, min(left, _patience(deps)))
+            caller = await ask_again()
 
 
 async def begin_following(deps: Deps, caller: Caller, job_id: UUID, after_seq: int) -> Job | None:
@@ -44,9 +52,7 @@ async def begin_following(deps: Deps, caller: Caller, job_id: UUID, after_seq: i
     return None if job.status in FINAL and after_seq >= job.event_seq else job
 
 
-async def follow_job(
-    deps: Deps, ask_again: Callable[[], Awaitable[Caller]], job: Job, after_seq: int
-) -> AsyncGenerator[list[Event]]:
+async def follow_job(deps: Deps, ask_again: AskAgain, job: Job, after_seq: int) -> AsyncGenerator[list[Event]]:
     """Yield the job's events after `after_seq`, in order and without a gap, as they come; an empty list is a sign of life.
 
     Ends behind a final event, after `stream_seconds`, when the process drains, and within seconds of the caller losing the
@@ -60,11 +66,11 @@ async def follow_job(
             is_due = news.is_set() or now >= read_at or not deps.waiters.is_listening
             news.clear()
             try:
-                caller = await ask_again()
-                found = await _read(deps, caller, job, seen) if is_due else []
+                (await ask_again()).require_project(job.project_id, Operation.READ_JOB)
+                found = await _read(deps, job, seen) if is_due else []
             except DatabaseUnavailable:
                 found, is_due = [], False
-            except RequestError as refusal:
+            except (RequestError, SignInUnavailable) as refusal:
                 logger.info("stream.refused", extra={"job_id": str(job.id), "reason": refusal.reason})
                 return
             yield found
@@ -78,9 +84,7 @@ async def follow_job(
             await wait_for(news, _patience(deps))
 
 
-async def _read(deps: Deps, caller: Caller, job: Job, seen: int) -> list[Event]:
-    caller.require(Scope.READ)
-    caller.require_project(job.project_id, Operation.READ_JOB)
+async def _read(deps: Deps, job: Job, seen: int) -> list[Event]:
     async with deps.database.connection() as connection:
         return await events.of_job(connection, job.id, seen)
 

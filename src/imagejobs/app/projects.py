@@ -9,7 +9,7 @@ from imagejobs.db import access
 from imagejobs.db.access import Membership, Project
 from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Caller, Operation, Role
-from imagejobs.errors import NotFound
+from imagejobs.errors import NotFound, PermissionDenied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,13 @@ async def list_members(deps: Deps, caller: Caller, project_id: str) -> list[Memb
 
 
 async def put_member(deps: Deps, caller: Caller, project_id: str, user_id: str, role: Role) -> None:
-    """Give a user a role. A repeat changes nothing."""
+    """Give a user a role. A repeat changes nothing.
+
+    Nobody gives themselves one: who is admin by the ownership query would stay so when it names them no more.
+    """
     caller = await permitted(deps, caller, project_id, Operation.MEMBERS)
+    if user_id == caller.user_id:
+        raise PermissionDenied("Nobody changes their own role; ask another admin of the project.")
     await write_member(deps.database, project_id, user_id, role)
 
 

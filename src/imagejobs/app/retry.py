@@ -15,7 +15,7 @@ from imagejobs.db import attempts, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
-from imagejobs.errors import InvalidTransition, LostClaim, ModelUnavailable, NoProviderConfigured
+from imagejobs.errors import InvalidTransition, LostClaim, ModelUnavailable, NoProviderConfigured, UnknownModel
 from imagejobs.ports import Transaction
 
 
@@ -33,7 +33,8 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
 
     `retry_count` is that of the job as it was seen: where it was retried since, nothing happens but that the answer is given
     again. Without it, of two at once one wins, and the other gets `InvalidTransition`, as for every job that is not failed.
-    Raises `BudgetExhausted` where a cap or the job's own `maxCost` has no room; the job then stays failed.
+    Raises `BudgetExhausted` where a cap or the job's own `maxCost` has no room and `UnknownModel` where its one model is
+    gone; the job then stays failed.
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
@@ -72,13 +73,15 @@ async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:
 
 
 async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
-    """Hold the money for another purchase; nothing where the worker will have to say what hinders it."""
+    """Hold the money for another purchase; nothing where the worker will have to say what hinders it, or goes on from it."""
     provider = deps.providers.get(job.provider or "")
+    if provider is None:
+        return None
     try:
-        quote = None if provider is None else provider.quote(generation_request(job))
-    except ModelUnavailable:
-        return None
-    if quote is None:
-        return None
+        quote = provider.quote(generation_request(job))
+    except ModelUnavailable as error:
+        if models_of(job):
+            return None
+        raise UnknownModel("model", error.detail) from error
     await reserve_again(tx, job, quote)
     return quote.micros

@@ -8,6 +8,7 @@ from imagejobs.errors import Billed, StorageThrottled
 
 BODIES_AT_ONCE = 32
 INPUTS_AT_ONCE = 4
+OWNERS_ASKED_AT_ONCE = 4  # by one process: a slow query of the operator's holds no more of its connections
 INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
 
 

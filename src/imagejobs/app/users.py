@@ -1,13 +1,17 @@
 """Users: their roles in our projects, and the projects that the application's own tables say are theirs."""
 
+import asyncio
+
 import asyncpg
 
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, ownership
 from imagejobs.db.access import Membership
 from imagejobs.domain.access import Caller, Operation, Role, user_caller
+from imagejobs.errors import DatabaseUnavailable
 
 CONFIRMED_SECONDS = 60.0
+_ANSWER_SECONDS = 5.0
 
 
 async def caller_of_user(deps: Deps, user_id: str) -> Caller:
@@ -64,7 +68,9 @@ async def _confirmed(deps: Deps, user_id: str, found: list[Membership]) -> list[
 
 async def _owns(deps: Deps, user_id: str, project_id: str) -> bool:
     try:
-        async with deps.database.transaction() as tx:
-            return user_id in await ownership.owners(tx, deps.policy.ownership_query or "", project_id)
+        async with asyncio.timeout(_ANSWER_SECONDS), deps.owner_places, deps.database.transaction() as tx:
+            return await ownership.is_owner(tx, deps.policy.ownership_query or "", project_id, user_id)
     except asyncpg.DataError:  # an id that the query itself could not cast is nobody's
         return False
+    except TimeoutError as error:
+        raise DatabaseUnavailable("Whose this project is could not be told in time; try again in a moment.") from error

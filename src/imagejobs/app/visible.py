@@ -21,8 +21,8 @@ async def visible_job(connection: Connection, caller: Caller, job_id: UUID) -> J
 
 async def lock_visible(tx: Transaction, caller: Caller, job_id: UUID, operation: Operation = Operation.CHANGE_JOB) -> Job:
     """The row, locked until the transaction ends; `NotFound` where it is not the caller's, then what is not allowed."""
-    job = await jobs.lock_any(tx, job_id)
-    if job is None or not caller.sees(job.project_id):
+    job = await jobs.lock_among(tx, job_id, caller.project_ids)
+    if job is None:
         raise NotFound("There is no such job.")
     caller.require_allowed(job.project_id, operation)
     return job

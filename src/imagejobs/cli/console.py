@@ -70,3 +70,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def require_id(text: str, name: str) -> None:
+    """Refuse what no project and no user is called."""
+    if not 1 <= len(text) <= 200 or not text.isprintable():
+        raise typer.BadParameter("an id has 1 to 200 printable characters", param_hint=name)

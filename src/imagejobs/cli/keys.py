@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
-from imagejobs.cli.console import Document, command_app, instant_of, print_json, print_rows
+from imagejobs.cli.console import Document, command_app, instant_of, print_json, print_rows, require_id
 from imagejobs.cli.local import use_database
 from imagejobs.db.access import ApiKey
 from imagejobs.db.pool import Database
@@ -49,6 +49,8 @@ def create(
         raise typer.BadParameter("a key needs a name, to be told from others", param_hint="NAME")
     granted = sorted({*(scopes or DEFAULT_SCOPES), *({Scope.ADMIN} if admin else ())})
     bound = sorted(projects or ())
+    for project_id in bound:
+        require_id(project_id, "--project")
 
     async def make(database: Database) -> tuple[str, ApiKey]:
         made = await create_key(database, name, scopes=granted, project_ids=bound, days=days)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
-from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows
+from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows, require_id
 from imagejobs.cli.local import use_database
 from imagejobs.domain.access import Role
 
@@ -58,7 +58,7 @@ def create(
     imagejobs projects create film --name "The film"
     ```
     """
-    _require_id(project_id, "PROJECT")
+    require_id(project_id, "PROJECT")
     words = ProjectWords(name=name, on_unknown_outcome="retry_once" if retry_once else "fail")
     _, is_new = use_database(lambda database: write_project(database, project_id, words, "operator"))
     print(f"{'Made' if is_new else 'Changed'} {project_id}.")
@@ -76,7 +76,7 @@ def set_member(
     imagejobs projects member set film 5f0c3bb2-4a4e-4b47-9d0a-0c3a1c1f6a55 --role viewer
     ```
     """
-    _require_id(user_id, "USER")
+    require_id(user_id, "USER")
     use_database(lambda database: write_member(database, project_id, user_id, role), if_not_found=_HINT)
     print(f"{user_id} is now {role.value} of {project_id}.")
 
@@ -116,8 +116,3 @@ def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
 
 def _cells(row: Document) -> Sequence[object]:
     return [value or "" for value in row.values()]
-
-
-def _require_id(text: str, name: str) -> None:
-    if not 1 <= len(text) <= 200 or not text.isprintable():
-        raise typer.BadParameter("an id has 1 to 200 printable characters", param_hint=name)

@@ -1,7 +1,7 @@
 """The job rows, written: one insert, one claim, one guarded setter."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -140,9 +140,14 @@ async def lock(tx: Transaction, job_id: UUID, fence: int) -> Job | None:
     return None if row is None else job_from(row)
 
 
-async def lock_any(tx: Transaction, job_id: UUID) -> Job | None:
-    """The row, locked until the transaction ends, whoever works on it."""
-    row = await tx.fetchrow("SELECT * FROM public.image_generation_jobs WHERE id = $1 FOR NO KEY UPDATE", job_id)
+async def lock_among(tx: Transaction, job_id: UUID, project_ids: Collection[str] | None) -> Job | None:
+    """The row, locked until the transaction ends, whoever works on it; one of another project is not even waited for."""
+    row = await tx.fetchrow(
+        "SELECT * FROM public.image_generation_jobs "
+        "WHERE id = $1 AND ($2::text[] IS NULL OR project_id = ANY($2)) FOR NO KEY UPDATE",
+        job_id,
+        project_ids,
+    )
     return None if row is None else job_from(row)
 
 

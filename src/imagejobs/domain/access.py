@@ -110,7 +110,7 @@ class Caller:
         return self.project_ids is None or project_id in self.project_ids
 
     def require_project(self, project_id: str, operation: Operation) -> None:
-        """Refuse what the caller's key may do nowhere; then another tenant's project exactly as none (A12); then the rest."""
+        """Refuse what a key may do nowhere, then another tenant's project exactly as none (A12), then the rest."""
         if self.user_id is None:
             self.require(PERMISSIONS[operation].scope)
         if not self.sees(project_id):

@@ -7,6 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from imagejobs.app.authenticate import authenticate
 from imagejobs.app.deps import Deps
+from imagejobs.app.follow import AskAgain
 from imagejobs.app.users import caller_of_user
 from imagejobs.domain.access import Caller
 from imagejobs.web.tokens import UserTokens, looks_like_a_token, refuse_unconfigured
@@ -33,6 +34,15 @@ async def caller_of(
     if tokens is None:
         raise refuse_unconfigured()
     return await caller_of_user(deps, await tokens.user_of(token))
+
+
+def asking_again(request: Request) -> AskAgain:
+    """The same as `caller_of`, at any later time of a request that lasts."""
+
+    async def ask_again() -> Caller:
+        return await caller_of(request, await bearer(request))
+
+    return ask_again
 
 
 WiredDeps = Annotated[Deps, Depends(deps_of)]

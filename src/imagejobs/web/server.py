@@ -11,6 +11,7 @@ from imagejobs.web import files
 from imagejobs.web.api import health, inputs, jobs, projects, quotes, styles
 from imagejobs.web.cors import Cors, LastResort
 from imagejobs.web.limits import BodyLimit
+from imagejobs.web.openapi import DescribedApi
 from imagejobs.web.problems import install_handlers
 from imagejobs.web.rates import RateLimit, Rates
 from imagejobs.web.tokens import UserTokens
@@ -30,12 +31,13 @@ def create_app(
 
     Without `tokens` only API keys are taken.
     """
-    app = FastAPI(
+    app = DescribedApi(
         title="imagejobs",
         version=__version__,
         summary="Durable image generation jobs",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name an address that only this side of a proxy knows
         middleware=_middleware(cors_origins, rates or Rates(), deps.policy if deps else None),
     )
     app.state.deps = deps

@@ -41,6 +41,19 @@ class ErrorBody(Wire):
     retryable: bool
 
 
+class Problem(Wire):
+    """A failure by RFC 9457. `detail` says the next step; `field` comes where one is wrong; `error` repeats it all."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Literal["TEMPORARY", "PERMANENT", "RATE_LIMIT", "AUTH_ERROR", "UNKNOWN"]
+    reason: str
+    field: str | None = None
+    error: ErrorBody
+
+
 class CostBody(Wire):
     """Credits; null while unknown."""
 

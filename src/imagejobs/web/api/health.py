@@ -1,5 +1,7 @@
 """Is it alive, is it ready."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
@@ -17,7 +19,10 @@ async def alive() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz", summary="Can jobs be accepted", responses={503: {"description": "Not now."}})
+_NOT_NOW: dict[int | str, dict[str, Any]] = {503: {"description": "Not now.", "content": {"application/json": {}}}}
+
+
+@router.get("/readyz", summary="Can jobs be accepted", responses=_NOT_NOW)
 async def ready(deps: WiredDeps) -> Response:
     """200 while the database answers and has the schema this version needs."""
     try:

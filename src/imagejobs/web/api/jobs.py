@@ -34,10 +34,13 @@ from imagejobs.web.api.answers import (
 )
 from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody
 from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
-from imagejobs.web.auth import Asker, WiredDeps
+from imagejobs.web.auth import Asker, WiredDeps, asking_again
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
 
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as `If-None-Match` says."}}
+_NO_MONEY: dict[int | str, dict[str, Any]] = {402: {"description": "A budget has no room for it, or it is above `maxCost`."}}
+_NOT_NOW: dict[int | str, dict[str, Any]] = {409: {"description": "The job's state does not allow it."}}
 _LONGEST_WAIT_SECONDS = 60
 _PRIVATE = {"cache-control": "private, no-cache"}
 _ANY_FAILURE = RetryBody()
@@ -47,7 +50,7 @@ _ANY_FAILURE = RetryBody()
     "/generate",
     status_code=202,
     response_model=GenerateAnswer,
-    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}},
+    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}, **_NO_MONEY},
     summary="Make a picture",
 )
 async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller: Asker) -> Response:
@@ -81,7 +84,7 @@ def _idempotency_key(request: Request, from_body: str | None) -> str | None:
     return key
 
 
-@router.get("/jobs/{job_id}", response_model=JobBody, summary="Read a job")
+@router.get("/jobs/{job_id}", response_model=JobBody, responses=_UNCHANGED, summary="Read a job")
 async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker) -> Response:
     """The job as it stands; with `If-None-Match` a 304 while nothing changed.
 
@@ -94,7 +97,7 @@ async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker
         changed = _rendered(job_json(view))[1] not in request.headers.get("if-none-match", "")
         return changed if "if-none-match" in request.headers else view.job.status in FINAL
 
-    view = await await_job(deps, caller, _parsed(job_id), seconds, is_enough)
+    view = await await_job(deps, caller, asking_again(request), _parsed(job_id), seconds, is_enough)
     answer = _fresh(request, job_json(view))
     if seconds:
         answer.headers["preference-applied"] = f"wait={seconds}"
@@ -111,7 +114,7 @@ def _preferred_wait(request: Request) -> int:
     return 0
 
 
-@router.get("/jobs", response_model=JobList, summary="List jobs")
+@router.get("/jobs", response_model=JobList, responses=_UNCHANGED, summary="List jobs")
 async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps: WiredDeps, caller: Asker) -> Response:
     """The caller's jobs, newest first, narrowed by the filters given."""
     before = None if query.cursor is None else cursors.decode(query.cursor)
@@ -126,7 +129,7 @@ async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps
 @router.get(
     "/jobs/{job_id}/events",
     response_model=EventList,
-    responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}},
+    responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}, **_UNCHANGED},
     summary="What happened to a job",
 )
 async def read_events(
@@ -152,7 +155,11 @@ async def read_events(
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model=RetryAnswer,
-    responses={200: {"model": RetryAnswer, "description": "The failure that was seen has been retried before."}},
+    responses={
+        200: {"model": RetryAnswer, "description": "The failure that was seen has been retried before."},
+        **_NO_MONEY,
+        **_NOT_NOW,
+    },
     summary="Retry a failed job",
 )
 async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _ANY_FAILURE) -> Response:
@@ -165,20 +172,25 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _
     return _accepted(retried.job.id, retry_json(retried, deps.policy.micros_per_credit), is_replay=retried.is_replay)
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, summary="Cancel a job")
+@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, responses=_NOT_NOW, summary="Cancel a job")
 async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
     receipt = await cancel_job(deps, caller, _parsed(job_id))
     return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit), headers={"cache-control": "no-store"})
 
 
-@router.patch("/jobs/{job_id}", response_model=JobBody, summary="Change the priority of a queued job")
+@router.patch("/jobs/{job_id}", response_model=JobBody, responses=_NOT_NOW, summary="Change the priority of a queued job")
 async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDeps, caller: Asker) -> Response:
     """Move the job within the queue: higher goes first. 409 once a worker has it."""
     return _fresh(request, job_json(await set_priority(deps, caller, _parsed(job_id), body.priority)))
 
 
-@router.post("/jobs/{job_id}/resolve", response_model=ResolveAnswer, summary="Say whether an unknown outcome was billed")
+@router.post(
+    "/jobs/{job_id}/resolve",
+    response_model=ResolveAnswer,
+    responses=_NOT_NOW,
+    summary="Say whether an unknown outcome was billed",
+)
 async def resolve(job_id: str, body: ResolveBody, deps: WiredDeps, caller: Asker) -> Response:
     """Settle the job's unknown spend by a person's word: posted, or released."""
     micros = await resolve_outcome(deps, caller, _parsed(job_id), billed=body.billed)

@@ -83,14 +83,14 @@ async def read_members(project_id: ProjectId, deps: WiredDeps, caller: Asker) ->
 async def write_member(
     project_id: ProjectId, user_id: UserId, body: MemberWrite, deps: WiredDeps, caller: Asker
 ) -> Response:
-    """Make the user a member, or change their role. A repeat changes nothing."""
+    """Make the user a member, or change their role, but not one's own. A repeat changes nothing."""
     await put_member(deps, caller, project_id, user_id, body.role)
     return Response(status_code=204, headers=_FRESH)
 
 
 @router.delete("/{project_id}/members/{user_id}", status_code=204, summary="End a user's membership")
 async def delete_member(project_id: ProjectId, user_id: UserId, deps: WiredDeps, caller: Asker) -> Response:
-    """End the membership, at once."""
+    """End the membership, at once. Whom the ownership query names is back with their next request."""
     await remove_member(deps, caller, project_id, user_id)
     return Response(status_code=204, headers=_FRESH)
 

@@ -12,12 +12,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.follow import follow_job
-from imagejobs.domain.access import Caller
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Job
 from imagejobs.errors import MalformedRequest
 from imagejobs.web.api.answers import iso
-from imagejobs.web.auth import bearer, caller_of
+from imagejobs.web.auth import asking_again
 
 MEDIA_TYPE = "text/event-stream"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no", "x-content-type-options": "nosniff"}
@@ -59,11 +58,7 @@ def stream_of(request: Request, deps: Deps, job: Job | None, after_seq: int) -> 
     """The job's events after `after_seq` as they come; 204 where none can come any more, so that clients stop asking."""
     if job is None:
         return Response(status_code=204, headers={"cache-control": "no-store"})
-
-    async def ask_again() -> Caller:
-        return await caller_of(request, await bearer(request))
-
-    return EventStream(_written(deps, follow_job(deps, ask_again, job, after_seq)), headers=_HEADERS)
+    return EventStream(_written(deps, follow_job(deps, asking_again(request), job, after_seq)), headers=_HEADERS)
 
 
 async def _written(deps: Deps, batches: AsyncGenerator[list[Event]]) -> AsyncIterator[str]:
