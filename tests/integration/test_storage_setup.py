@@ -94,6 +94,11 @@ async def test_c1_c2_setup_makes_bucket_and_policies_tries_them_and_again_is_har
     assert again == 0, said
     steps = [json.loads(line) for line in said.splitlines()]
     assert {step["verdict"] for step in steps} == {"ok"}
+    del names["SUPABASE_ANON_KEY"]
+    code, said = await imagejobs(tmp_path, "storage", "verify", **names)
+    assert code == 0, said
+    assert "warn  tried      the anon key, which every page shows, adds, changes and removes nothing: not tried" in said
+    assert "→ Set SUPABASE_ANON_KEY" in said
     assert "nothing was changed" in next(step["detail"] for step in steps if step["subject"] == "bucket")
     assert await their_database.fetchval("SELECT count(*) FROM pg_policies WHERE schemaname = 'storage'") == 4
 
