@@ -219,6 +219,7 @@ async def open_world(
         engine=PgqEngine(options),
         providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
+        files=FilesystemStorage(root, BASE),
         decoder=decoder,
         guard=guard,
         spool=Spool(root / "spool"),
