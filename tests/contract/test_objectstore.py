@@ -82,6 +82,8 @@ async def test_s7_a_missing_bucket_is_refused_and_never_taken_for_a_missing_obje
         (401, "Unauthorized", StorageKeyRejected),
         (413, "EntityTooLarge", StorageRejected),  # S4
         (400, "InvalidRequest", StorageRejected),
+        (301, "PermanentRedirect", StorageRejected),  # S7: another region
+        (400, "AuthorizationHeaderMalformed", StorageRejected),  # S7: the same, of newer regions
         (429, "TooManyRequests", StorageThrottled),  # S2
         (503, "SlowDown", StorageThrottled),
         (503, "ServiceUnavailable", StorageUnavailable),  # S5
@@ -96,6 +98,7 @@ async def test_s1_s2_s4_s5_s8_each_answer_has_its_meaning_and_is_asked_for_once(
         error = await refusal(ObjectStorage(s3_address(server.url, "bucket")))
     assert type(error) is expected
     assert "a-secret-key" not in error.detail
+    assert ("region" in error.detail) == (code == "PermanentRedirect")
     assert len(server.asked) == 1
 
 

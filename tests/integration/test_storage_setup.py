@@ -231,6 +231,10 @@ async def test_s13_a_picture_that_was_removed_behind_us_is_listed(world: World, 
     key = (await working.read(job_id))["publicUrl"].partition("/asset-images/")[2]
     del double.buckets["asset-images"].objects[key]
     assert (await verify_all(world.deps.database, storage)).missing == (key,)
+    double.fault = lambda _: as_json(503, {"message": "upstream"})
+    away = await verify_all(world.deps.database, storage)
+    assert (away.missing, away.altered, away.is_sound) == ((), (), False)
+    assert "503" in str(away.unread)
     assert (await working.read(job_id))["status"] == "completed"
     await storage.close()
 

@@ -167,7 +167,7 @@ class ObjectStorage:
                 return StorageRejected(f"{words}: too large. {kept}: raise the limit, then retry the job for free.")
             case GenericError() if status == 429 or "SlowDown" in str(error):
                 return StorageThrottled(f"{words}: uploads are slowed down and tried again.", _SLOWER_SECONDS)
-            case GenericError() if status is not None and status < 500 and status not in _AWAY:
+            case GenericError() if (status or 500) < 500 and status not in _AWAY:
                 return StorageRejected(f"{words}. {kept}: put that right, then retry the job for free.")
             case _:
                 return StorageUnavailable(f"{words}; the picture's bytes are kept. See that the storage can be reached.")
@@ -219,7 +219,9 @@ def _own_address(address: Address, kind: str) -> str:
 
 
 def _status_of(error: Exception) -> int | None:
-    """The status behind the library's exception, which names it in its text alone."""
+    """The status behind the library's exception, which names it in its text alone, that of another region not even there."""
+    if "incorrectly configured region" in str(error):
+        return 301
     found = _STATUS.search(str(error))
     return int(found[1]) if found else None
 
