@@ -26,6 +26,10 @@ _ERROR_BODY_SECONDS = 1.5
 _KEPT_CONNECTIONS = 64
 _KEPT_SECONDS = 2.0
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+_PLAIN = re.compile(
+    r"(https?)://((?!xn--)[a-z][a-z0-9]*(?:[.-](?!xn--)[a-z0-9]+)*|127\.0\.0\.1)(?::([1-9][0-9]{3}|[1-5][0-9]{4}))?"
+    r"((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)"
+)
 
 # Raised before the first byte of a request. WriteError and WriteTimeout are not among them: a part was sent then.
 _BEFORE_SENDING = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout, httpcore2.UnsupportedProtocol)
@@ -158,23 +162,37 @@ def _prepared(request: OutboundRequest) -> httpcore2.Request:
     for name, value in request.headers.items():
         if not _HEADER.fullmatch(f"{name}:{value}"):
             raise NotSent(f"the header {name!r} has characters that HTTP does not allow; is a key copied with a line end?")
-    headers = {"user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity", **request.headers}
-    if not request.is_repeatable:
-        headers["connection"] = "close"
     # The waits for a slot, the connection and TLS stay below the deadline together, so that what the deadline ends was sent.
     seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
     extensions: dict[str, Any] = {"timeout": {"connect": seconds, "pool": seconds}}
     if request.server_name is not None:
         extensions["sni_hostname"] = request.server_name
     try:
-        url = httpx2.URL(request.url)
-        if not 1 <= (url.port or 1) <= 65_535:
-            raise httpx2.InvalidURL(f"there is no port {url.port}")
-        whole = httpx2.Request(request.method, url, headers=headers, content=request.body)
+        place, host = place_of(request.url)
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
+    headers = {"host": host, "user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity"}
+    if request.body or request.method in ("POST", "PUT", "PATCH"):
+        headers["content-length"] = str(len(request.body))
+    if not request.is_repeatable:
+        headers["connection"] = "close"
+    headers.update((name.lower(), value) for name, value in request.headers.items())
+    return httpcore2.Request(
+        request.method, place, headers=list(headers.items()), content=request.body, extensions=extensions
+    )
+
+
+def place_of(address: str) -> tuple[httpcore2.URL, str]:
+    """Where a request to `address` goes, and its `Host`. What needs no escaping is only taken apart, which is cheap."""
+    if plain := _PLAIN.fullmatch(address):
+        scheme, host, port, target = plain.groups()
+        place = httpcore2.URL(scheme=scheme, host=host, port=int(port) if port else None, target=target)
+        return place, f"{host}:{port}" if port else host
+    url = httpx2.URL(address)
+    if not 1 <= (url.port or 1) <= 65_535:
+        raise httpx2.InvalidURL(f"there is no port {url.port}")
     place = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    return httpcore2.Request(request.method, place, headers=whole.headers.raw, content=request.body, extensions=extensions)
+    return place, url.netloc.decode("ascii")
 
 
 async def _wait_for_room(asked: OutboundRequest, limit: asyncio.Timeout) -> None:
