@@ -1,21 +1,22 @@
 """What our adapters cost in CPU per picture, beside obstore's own `put_async` of the same bytes to the same server.
 
-    PYTHONPATH=. .venv/bin/python -m bench.storage_put [--pictures 300] [--kilobytes 1500]
+    PYTHONPATH=. .venv/bin/python -m bench.storage_put [--pictures 1200] [--kilobytes 1500]
 
 The server is a sink in a process of its own that reads what it is sent and answers at once. Rounds of the contestants take
-turns in one run; the figure is this process's CPU time (user and system), the ratio the one that the design bounds.
+turns in one run, on the loop that workers run on. The figure is this process's CPU time (user and system) in the cheapest
+round, for whatever else the machine does only adds to it; the ratio is the one that the design bounds.
 """
 
 import argparse
 import asyncio
 import random
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import obstore
+import uvloop
 from obstore.store import S3Store
 
 from bench.report import Claim, report
@@ -24,7 +25,7 @@ from imagejobs.storage.objectstore import Address, ObjectStorage
 from imagejobs.storage.supabase import Project, SupabaseStorage
 
 MOST_RATIO = 1.3
-ROUNDS = 8
+ROUNDS = 24
 AT_ONCE = 8
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
 
@@ -78,14 +79,12 @@ async def cpu_ms(put: Put, data: bytes, pictures: int) -> float:
 
 
 async def measure(contestants: Mapping[str, Put], data: bytes, pictures: int) -> dict[str, float]:
-    """The median of several rounds each, taking turns."""
+    """The cheapest of many rounds each, taking turns."""
     rounds: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(ROUNDS + 1):
+    for _ in range(ROUNDS):
         for name, put in contestants.items():
-            figure = await cpu_ms(put, data, max(AT_ONCE, pictures // ROUNDS))
-            if number:  # the first warms up
-                rounds[name].append(figure)
-    return {name: statistics.median(figures) for name, figures in rounds.items()}
+            rounds[name].append(await cpu_ms(put, data, max(AT_ONCE, pictures // ROUNDS)))
+    return {name: min(figures) for name, figures in rounds.items()}
 
 
 async def compare(url: str, data: bytes, pictures: int) -> Sequence[Claim]:
@@ -118,14 +117,14 @@ async def compare(url: str, data: bytes, pictures: int) -> Sequence[Claim]:
         Claim("ours to S3", found["s3"], "ms"),
         Claim("ours to Supabase: upload and size check", found["supabase"], "ms"),
         Claim("ours to S3 / obstore's own", found["s3"] / found["obstore"], "x", most=MOST_RATIO),
-        Claim("ours to Supabase / obstore's own", found["supabase"] / found["obstore"], "x"),
+        Claim("ours to Supabase / obstore's own", found["supabase"] / found["obstore"], "x", most=MOST_RATIO),
     ]
 
 
 def main() -> int:
     """Run it and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--pictures", type=int, default=1200)
     parser.add_argument("--kilobytes", type=int, default=1500)
     asked = parser.parse_args()
     data = random.Random(1).randbytes(asked.kilobytes * 1000)  # noqa: S311 - a picture
@@ -133,7 +132,7 @@ def main() -> int:
         assert sink.stdout is not None
         url = f"http://127.0.0.1:{sink.stdout.readline().strip()}"
         try:
-            return report(asyncio.run(compare(url, data, asked.pictures)))
+            return report(uvloop.run(compare(url, data, asked.pictures)))
         finally:
             sink.terminate()
 

@@ -36,7 +36,7 @@ from imagejobs.settings import Settings
 from imagejobs.spool import Spool
 from imagejobs.storage.filesystem import FilesystemStorage
 from imagejobs.storage.objectstore import CLOUD_VARIABLES, Address, ObjectStorage
-from imagejobs.storage.rehearsal import RehearsalStorage
+from imagejobs.storage.rehearsal import MovedStorage, RehearsalStorage
 from imagejobs.storage.supabase import Project, SupabaseBucket, SupabaseStorage
 
 _GROUP = "imagejobs.providers"
@@ -125,6 +125,7 @@ def _deps(
         engine=PgqEngine(options),
         providers=providers,
         storage=storage,
+        files=_disk(settings),
         decoder=decoder,
         guard=guard,
         spool=Spool(settings.data_dir / "spool"),
@@ -189,8 +190,9 @@ def load_providers(settings: Settings) -> dict[str, Provider]:
 
 def make_storage(settings: Settings) -> Storage:
     """The storage that the settings choose: Supabase where both its values are set, else the object store, else the disk."""
+    disk = _disk(settings)
     if (project := supabase_project(settings)) is not None:
-        return RehearsalStorage(SupabaseStorage(project, Outbound()))
+        return MovedStorage(SupabaseStorage(project, Outbound()), disk)
     if settings.storage_url is not None:
         address = Address(
             url=settings.storage_url,
@@ -198,14 +200,18 @@ def make_storage(settings: Settings) -> Storage:
             options={name: value for name, value in settings.cloud_settings.items() if name in CLOUD_VARIABLES},
             uses_machine_role=settings.storage_uses_machine_role,
         )
-        return RehearsalStorage(ObjectStorage(address))
-    return RehearsalStorage(FilesystemStorage(settings.data_dir / "files", settings.served_url))
+        return MovedStorage(ObjectStorage(address), disk)
+    return RehearsalStorage(disk)
+
+
+def _disk(settings: Settings) -> FilesystemStorage:
+    return FilesystemStorage(settings.data_dir / "files", settings.served_url)
 
 
 async def _sweep_files(settings: Settings) -> None:
     """Remove what writers that died left on this disk; a disk that does not let us is the jobs' business."""
     with suppress(StorageError):
-        await FilesystemStorage(settings.data_dir / "files", settings.served_url).sweep_temporary()
+        await _disk(settings).sweep_temporary()
 
 
 def make_bucket_of(settings: Settings, outbound: Outbound) -> Bucket | None:

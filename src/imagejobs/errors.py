@@ -19,6 +19,7 @@
     │  └─ AnswerUnusable                 NotAnImage · ImageCorrupt · ImageTooLarge · NoImageReturned
     ├─ InputError                        InputUnavailable · InputUnreachable
     ├─ StorageError                      StorageUnavailable · StorageThrottled · StorageRejected · StorageKeyRejected
+    │  └─ StoragePaused                  nothing bought
     ├─ JobError                          DeadlineExceeded · Poison
     ├─ DatabaseUnavailable · SignInUnavailable · InternalError
     ├─ LostClaim                         another worker owns the job: stop, write nothing
@@ -203,6 +204,10 @@ class StorageThrottled(StorageError, reason="storage_throttled", code=Code.RATE_
     def __init__(self, detail: str, retry_after_seconds: float) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class StoragePaused(StorageThrottled, reason="storage_paused", code=Code.TEMPORARY, billed=Billed.NO):
+    """Nothing was bought, for it could not be stored now; the job looks again in `retry_after_seconds`."""
 
 
 class StorageRejected(StorageError, reason="storage_rejected", code=Code.PERMANENT):

@@ -191,10 +191,10 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One rule of the bucket, tried: whether it holds, and what was said where it does not."""
+    """One rule of the bucket, tried: whether it holds, and what was said where it does not. None: it could not be tried."""
 
     rule: str
-    holds: bool
+    holds: bool | None
     detail: str = ""
 
 

@@ -2,7 +2,9 @@
 
 import json
 import time
+import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -82,6 +84,8 @@ async def test_s7_a_missing_bucket_is_refused_and_never_taken_for_a_missing_obje
         (401, "Unauthorized", StorageKeyRejected),
         (413, "EntityTooLarge", StorageRejected),  # S4
         (400, "InvalidRequest", StorageRejected),
+        (301, "PermanentRedirect", StorageRejected),  # S7: another region
+        (400, "AuthorizationHeaderMalformed", StorageRejected),  # S7: the same, of newer regions
         (429, "TooManyRequests", StorageThrottled),  # S2
         (503, "SlowDown", StorageThrottled),
         (503, "ServiceUnavailable", StorageUnavailable),  # S5
@@ -96,7 +100,41 @@ async def test_s1_s2_s4_s5_s8_each_answer_has_its_meaning_and_is_asked_for_once(
         error = await refusal(ObjectStorage(s3_address(server.url, "bucket")))
     assert type(error) is expected
     assert "a-secret-key" not in error.detail
+    assert ("region" in error.detail) == (code == "PermanentRedirect")
     assert len(server.asked) == 1
+
+
+SECRET = "canary+of/the+storage0123456789ABCDEFGHI"  # noqa: S105 - planted
+ECHOES = (
+    f"<Error><Code>No</Code><Message>no, {SECRET}</Message></Error>",
+    f"no, {SECRET}\nand {SECRET}",
+    f'{{"error": "invalid_client", "error_description": "client_secret={quote(SECRET, safe="")}"}}',
+)
+AMAZON = {"AWS_ENDPOINT_URL": "URL", "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}
+AZURE = {"AZURE_STORAGE_ENDPOINT": "URL", "AZURE_AUTHORITY_HOST": "URL", "AZURE_STORAGE_ACCOUNT_NAME": "film"}
+CLOUDS = {
+    "s3": ("s3://bucket", {**AMAZON, "AWS_SECRET_ACCESS_KEY": SECRET}),
+    "s3, a session": ("s3://bucket", {**AMAZON, "AWS_SECRET_ACCESS_KEY": "another", "AWS_SESSION_TOKEN": SECRET}),
+    "azure": ("az://container", {**AZURE, "AZURE_STORAGE_ACCOUNT_KEY": SECRET}),
+    "azure, a client": (
+        "az://container",
+        {**AZURE, "AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client", "AZURE_CLIENT_SECRET": SECRET},
+    ),
+}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_key_that_the_storage_echoes_is_in_no_error_and_in_no_traceback(cloud: str) -> None:
+    url, options = CLOUDS[cloud]
+    for status in (400, 401, 403, 413, 429, 500):
+        for echo in ECHOES:
+            with Alike(status, echo.encode()).serving() as server:
+                named = {name: server.url if value == "URL" else value for name, value in options.items()}
+                storage = ObjectStorage(Address(url=url, options=named))
+                error, health = await refusal(storage), await storage.check()
+            assert server.asked
+            for told in (error.detail, health.detail, "".join(traceback.format_exception(error))):
+                assert SECRET not in told, (status, echo)
 
 
 async def test_s5_a_storage_that_is_away_is_away() -> None:

@@ -227,6 +227,21 @@ async def test_f1_slow_pictures_are_shown_and_warned_of(world: World) -> None:
     assert "storage's status" in (await found())["pace"].advice
 
 
+async def test_s5_s14_paid_pictures_that_wait_for_the_storage_are_told_with_their_age(
+    here: pytest.MonkeyPatch, world: World
+) -> None:
+    await world.work_off((await world.generate(prompt="a red fox [storage]")).json()["jobId"])
+    assert (await found())["staging"].level is Level.OK
+    await world.scalar("UPDATE imagejobs.staged_bytes SET staged_at = now() - interval '3 hours'")
+    waiting = (await found())["staging"]
+    assert (waiting.level, "it is free" in waiting.advice) == (Level.WARN, True)
+    assert waiting.detail.startswith("paid pictures that wait for the storage: 1, the oldest for 3 h 0 min; 0.0 of ")
+    await world.scalar("UPDATE imagejobs.staged_bytes SET size_bytes = 1000000")
+    here.setenv("IMAGEJOBS_STAGED_BYTES_LIMIT", "1000000")
+    full = (await found())["staging"]
+    assert (full.level, "nothing more is bought" in full.detail) == (Level.FAIL, True)
+
+
 @pytest.mark.usefixtures("here")
 async def test_f6_jobs_that_wait_too_long_are_told_from_stuck_ones(world: World) -> None:
     jobs = [(await world.generate()).json()["jobId"] for _ in range(3)]

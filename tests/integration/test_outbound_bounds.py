@@ -83,6 +83,12 @@ async def test_an_error_is_an_answer_even_if_its_body_breaks_off(outbound: Outbo
     assert len(found.body) <= 65_536
 
 
+async def test_an_errors_words_are_read_however_small_a_success_may_be(outbound: Outbound) -> None:
+    async with talking(says(b"HTTP/1.1 403 No\r\ncontent-length: 100\r\n\r\n" + b"x" * 100)) as server:
+        found = await outbound.send(a_request(server.url, max_body_bytes=10))
+    assert found.body == b"x" * 100
+
+
 async def test_an_error_whose_body_never_comes_is_an_answer_even_at_the_deadline(outbound: Outbound) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)

@@ -12,6 +12,7 @@ import asyncpg
 import httpx2
 import pytest
 
+from imagejobs.app.room import StagingRoom
 from imagejobs.app.storage_setup import policies_sql
 from imagejobs.app.sweep import sweep
 from imagejobs.app.verify import verify_all
@@ -20,7 +21,7 @@ from imagejobs.ports import Storage
 from imagejobs.settings import Settings
 from imagejobs.storage.filesystem import FilesystemStorage
 from tests.support.s3_server import make_bucket, s3_server
-from tests.support.supabase_server import ANON_JWT, SECRET_KEY, Bucket, SupabaseDouble, supabase_double
+from tests.support.supabase_server import ANON_JWT, SECRET_KEY, Bucket, SupabaseDouble, as_json, supabase_double
 from tests.support.world import World
 
 pytestmark = pytest.mark.database
@@ -36,6 +37,7 @@ CREATE TABLE storage.objects (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), buc
 GRANT ALL ON storage.objects TO anon, authenticated, service_role;
 ALTER TABLE storage.objects ENABLE ROW LEVEL SECURITY;
 """
+EXPIRED = as_json(400, {"statusCode": "403", "error": "Unauthorized", "message": '"exp" claim timestamp check failed'})
 INSERT = "INSERT INTO storage.objects (bucket_id, name) VALUES ('asset-images', 'a.png')"
 
 
@@ -94,6 +96,11 @@ async def test_c1_c2_setup_makes_bucket_and_policies_tries_them_and_again_is_har
     assert again == 0, said
     steps = [json.loads(line) for line in said.splitlines()]
     assert {step["verdict"] for step in steps} == {"ok"}
+    del names["SUPABASE_ANON_KEY"]
+    code, said = await imagejobs(tmp_path, "storage", "verify", **names)
+    assert code == 0, said
+    assert "warn  tried      the anon key, which every page shows, adds, changes and removes nothing: not tried" in said
+    assert "→ Set SUPABASE_ANON_KEY" in said
     assert "nothing was changed" in next(step["detail"] for step in steps if step["subject"] == "bucket")
     assert await their_database.fetchval("SELECT count(*) FROM pg_policies WHERE schemaname = 'storage'") == 4
 
@@ -224,6 +231,10 @@ async def test_s13_a_picture_that_was_removed_behind_us_is_listed(world: World, 
     key = (await working.read(job_id))["publicUrl"].partition("/asset-images/")[2]
     del double.buckets["asset-images"].objects[key]
     assert (await verify_all(world.deps.database, storage)).missing == (key,)
+    double.fault = lambda _: as_json(503, {"message": "upstream"})
+    away = await verify_all(world.deps.database, storage)
+    assert (away.missing, away.altered, away.is_sound) == ((), (), False)
+    assert "503" in str(away.unread)
     assert (await working.read(job_id))["status"] == "completed"
     await storage.close()
 
@@ -239,22 +250,80 @@ async def test_a_worker_removes_at_its_start_what_dead_writers_left(dsn: str, tm
         assert {path.name for path in files.iterdir()} == {"a.png", ".tmp-young"}
 
 
-async def test_s14_while_the_staging_is_full_jobs_wait_and_nothing_is_bought(world: World) -> None:
-    policy = replace(world.deps.policy, staged_bytes_limit=1)
+async def test_s1_s8_while_the_storage_refuses_its_key_jobs_wait_and_nothing_is_bought(
+    world: World, double: SupabaseDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    double.buckets["asset-images"] = Bucket(name="asset-images")
+    storage = make_storage(supabase_settings(double.url, SECRET_KEY))
+    working = with_storage(world, storage)
+    await sweep(working.deps)
+    double.fault = lambda _: EXPIRED
+    found = (await working.generate()).json()["jobId"]
+    await working.work_off(found)
+    error = (await working.read(found))["error"]
+    assert (error["code"], error["failureStage"], error["billed"]) == ("AUTH_ERROR", "uploading", "yes")
+    later = [(await working.generate()).json()["jobId"] for _ in range(2)]
+    for job_id in later:
+        await sweep(working.deps)
+        await working.run(await working.job(job_id))
+        waiting = await working.job(job_id)
+        assert (waiting.status.value, waiting.retries_used) == ("queued", 0)
+        last = (await working.events(job_id))[-1]["data"]
+        assert (last["reason"], last["billed"], last["retryInSeconds"]) == ("storage_paused", "no", 15)
+    assert await working.scalar("SELECT count(*) FROM imagejobs.attempts") == 1
+    assert "storage.not_well" in caplog.messages
+    another = with_storage(world.twin(), world.deps.storage)
+    healthy = replace(another, deps=replace(another.deps, staging_room=StagingRoom()))
+    await healthy.run(await healthy.job(later[0]))  # a worker whose key is good takes the job over
+    double.fault = None
+    await sweep(working.deps)
+    await working.run(await working.job(later[1]))
+    await working.client.post(f"/api/images/jobs/{found}/retry")
+    await working.work_off(found)
+    assert [(await working.read(job_id))["status"] for job_id in (found, *later)] == ["completed"] * 3
+    assert await working.scalar("SELECT count(*) FROM imagejobs.attempts") == 3
+    await storage.close()
+
+
+async def test_s7_a_worker_asks_its_storage_once_at_its_start_and_says_what_is_wrong(
+    world: World, double: SupabaseDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = make_storage(supabase_settings(double.url, SECRET_KEY))
+    for _ in range(2):
+        await sweep(with_storage(world, storage).deps)
+    (said,) = [record for record in caplog.records if record.getMessage() == "storage.not_well"]
+    assert "imagejobs storage setup" in vars(said)["detail"]
+    assert double.count("GET", "/bucket") == 1
+    await storage.close()
+
+
+async def test_s14_the_staging_warns_at_half_its_limit_and_at_the_whole_of_it_jobs_wait_and_nothing_is_bought(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def limited(limit_bytes: int) -> World:
+        policy = replace(world.deps.policy, staged_bytes_limit=limit_bytes)
+        return replace(world, deps=replace(world.deps, policy=policy))
+
     away = make_storage(supabase_settings("http://127.0.0.1:9", SECRET_KEY))
-    small = replace(world, deps=replace(world.deps, policy=policy))
-    first = (await small.generate()).json()["jobId"]
-    await with_storage(small, away).work_off(first)
+    first = (await world.generate()).json()["jobId"]
+    await with_storage(world, away).work_off(first)
     await away.close()
-    assert (await small.read(first))["error"]["failureStage"] == "uploading"
-    await sweep(small.deps)
-    second = (await small.generate()).json()["jobId"]
-    await small.run(await small.job(second))
-    waiting = await small.job(second)
+    assert (await world.read(first))["error"]["failureStage"] == "uploading"
+    staged: int = await world.scalar("SELECT sum(octet_length(data)) FROM imagejobs.staged_bytes")
+    await sweep(limited(2 * staged + 1).deps)
+    assert "staging.filling" not in caplog.messages
+    await sweep(limited(2 * staged).deps)
+    assert "staging.filling" in caplog.messages
+    world.deps.staging_room.require()
+    await sweep(limited(staged).deps)
+    second = (await world.generate()).json()["jobId"]
+    await world.run(await world.job(second))
+    waiting = await world.job(second)
     assert (waiting.status.value, waiting.retries_used) == ("queued", 0)
-    assert await small.scalar("SELECT count(*) FROM imagejobs.attempts") == 1
-    await small.client.post(f"/api/images/jobs/{first}/retry")
-    await small.work_off(first)
-    await sweep(small.deps)
-    await small.run(await small.job(second))
-    assert [(await small.read(job))["status"] for job in (first, second)] == ["completed", "completed"]
+    assert (await world.events(second))[-1]["data"]["reason"] == "storage_paused"
+    assert await world.scalar("SELECT count(*) FROM imagejobs.attempts") == 1
+    await world.client.post(f"/api/images/jobs/{first}/retry")
+    await world.work_off(first)
+    await sweep(limited(staged).deps)
+    await world.run(await world.job(second))
+    assert [(await world.read(job))["status"] for job in (first, second)] == ["completed", "completed"]

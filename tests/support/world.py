@@ -142,6 +142,16 @@ class World:
         async with self.deps.database.connection() as connection:
             return await connection.fetchval(query, *values)
 
+    async def rows(self) -> str:
+        """Every row of every table of ours, as text."""
+        async with self.deps.database.connection() as connection:
+            tables = await connection.fetch(
+                "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
+                "WHERE table_schema IN ('public', 'imagejobs') AND table_type = 'BASE TABLE'"
+            )
+            found = [await connection.fetch(f"SELECT t::text AS row FROM {table['name']} AS t") for table in tables]  # noqa: S608
+        return "\n".join(row["row"] for table in found for row in table)
+
     def twin(self) -> "World":
         """Another worker of the same instance, with probes of its own."""
         probe = StopPoints()
@@ -220,6 +230,7 @@ async def open_world(
         engine=PgqEngine(options),
         providers=known,
         storage=RehearsalStorage(FilesystemStorage(root, BASE)),
+        files=FilesystemStorage(root, BASE),
         decoder=decoder,
         guard=guard,
         spool=Spool(root / "spool"),

@@ -49,6 +49,7 @@ class Deps:
     engine: Engine
     providers: Mapping[str, Provider]
     storage: Storage
+    files: Storage  # the disk behind `/files/`, also where new pictures go elsewhere
     decoder: Decoder
     guard: Guard
     spool: Spool

@@ -36,7 +36,7 @@ async def get_job(deps: Deps, caller: Caller, job_id: UUID) -> JobView:
     async with deps.database.connection() as connection:
         job = await visible_job(connection, caller, job_id)
         found = await artifacts.of_jobs(connection, [job_id]) if job.status is JobStatus.COMPLETED else {}
-    return _view(deps, job, found.get(job_id))
+    return _view(job, found.get(job_id))
 
 
 async def list_jobs(deps: Deps, caller: Caller, filters: Filters, before: tuple[datetime, UUID] | None, limit: int) -> Page:
@@ -48,7 +48,7 @@ async def list_jobs(deps: Deps, caller: Caller, filters: Filters, before: tuple[
         found = await job_reads.page(connection, _visible(caller, filters), before, limit + 1)
         page = found[:limit]
         pictures = await artifacts.of_jobs(connection, [job.id for job in page if job.status is JobStatus.COMPLETED])
-    views = tuple(_view(deps, job, pictures.get(job.id)) for job in page)
+    views = tuple(_view(job, pictures.get(job.id)) for job in page)
     more = len(found) > limit
     return Page(views=views, next_before=(page[-1].created_at, page[-1].id) if more else None)
 
@@ -60,9 +60,12 @@ def _visible(caller: Caller, filters: Filters) -> Filters:
     return replace(filters, project_ids=tuple(sorted(wanted)))
 
 
-def _view(deps: Deps, job: Job, artifact: Artifact | None) -> JobView:
-    thumbnail = artifact.thumbnail_key if artifact else None
-    return JobView(job=job, artifact=artifact, thumbnail_url=deps.storage.public_url(thumbnail) if thumbnail else None)
+def _view(job: Job, artifact: Artifact | None) -> JobView:
+    """The small picture stands beside the picture, wherever that was stored at its time."""
+    thumbnail = None
+    if artifact and artifact.thumbnail_key and job.public_url:
+        thumbnail = job.public_url + artifact.thumbnail_key.removeprefix(artifact.object_key)
+    return JobView(job=job, artifact=artifact, thumbnail_url=thumbnail)
 
 
 async def job_events(deps: Deps, caller: Caller, job_id: UUID, after_seq: int) -> list[Event]:

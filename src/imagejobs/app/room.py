@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from imagejobs.errors import Billed, StorageThrottled
+from imagejobs.errors import StoragePaused
 
 BODIES_AT_ONCE = 32
 INPUTS_AT_ONCE = 4
 OWNERS_ASKED_AT_ONCE = 4  # by one process: a slow query of the operator's holds no more of its connections
 INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
+
+_AGAIN_SECONDS = 15.0
+_WAITING = "Nothing more is bought until it takes pictures again; the job goes on by itself."
 
 
 class ByteRoom:
@@ -36,18 +39,18 @@ class ByteRoom:
 
 
 class StagingRoom:
-    """Whether the staging of paid pictures has room for more; each sweep weighs it."""
+    """Whether one more paid picture could be kept, and stored; each sweep looks again at what stands against it."""
 
     is_full = False
+    is_refused = False  # the storage does not take its key
+    was_asked = False  # the storage, how it is
 
     def require(self) -> None:
-        """Raise `StorageThrottled` while it is full, so that nothing is bought that cannot be kept."""
+        """Raise `StoragePaused` while one could not, so that nothing is bought that cannot be delivered."""
+        if self.is_refused:
+            raise StoragePaused(f"The storage refuses its key, as `imagejobs doctor` tells. {_WAITING}", _AGAIN_SECONDS)
         if self.is_full:
-            error = StorageThrottled(
-                "Too many paid pictures wait for the storage; nothing more is bought until it is back.", 15
-            )
-            error.billed = Billed.NO
-            raise error
+            raise StoragePaused(f"Too many paid pictures wait for the storage. {_WAITING}", _AGAIN_SECONDS)
 
 
 class MemoryRoom:

@@ -10,7 +10,7 @@ from imagejobs.app.visible import move_claimed
 from imagejobs.db import artifacts, attempts, jobs
 from imagejobs.domain.artifacts import object_key, thumbnail_key
 from imagejobs.domain.jobs import Artifact, Attempt, Claim, JobStatus, Outcome
-from imagejobs.errors import Billed, StorageUnavailable
+from imagejobs.errors import Billed, StorageKeyRejected, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ async def _begin_upload(deps: Deps, claim: Claim) -> None:
 
 
 async def _put(deps: Deps, key: str, data: bytes, media_type: str) -> None:
-    """Store the object; a storage that does not come back counts as away."""
+    """Store the object; a storage that does not come back counts as away, and one that refuses its key is remembered."""
     seconds = deps.policy.upload_seconds
     try:
         async with asyncio.timeout(seconds):
@@ -61,6 +61,9 @@ async def _put(deps: Deps, key: str, data: bytes, media_type: str) -> None:
         raise StorageUnavailable(
             f"The storage did not take the picture within {seconds:g} s; its bytes are kept."
         ) from error
+    except StorageKeyRejected:
+        deps.staging_room.is_refused = True
+        raise
 
 
 async def _settle(deps: Deps, claim: Claim, artifact: Artifact) -> None:

@@ -10,7 +10,7 @@ from imagejobs.db import storage_policies
 from imagejobs.db.pool import Database
 from imagejobs.errors import DatabaseUnavailable, StorageError
 from imagejobs.net.http import AnswerLost, AnswerTooLarge, NotSent, Outbound, OutboundRequest
-from imagejobs.ports import Bucket, Storage
+from imagejobs.ports import Bucket, Storage, Trial
 
 _PROBE = b"imagejobs"
 _SECONDS = 15.0
@@ -90,11 +90,18 @@ async def try_rules(bucket: Bucket) -> AsyncIterator[Step]:
     """Each rule of the bucket, tried on objects that are removed again."""
     try:
         for trial in await bucket.trials():
-            yield ok("tried", trial.rule) if trial.holds else fail("tried", f"{trial.rule}: {trial.detail or 'no'}", _SETUP)
+            yield _step_of(trial)
     except StorageError as error:
         yield fail("tried", error.detail)
 
 
+def _step_of(trial: Trial) -> Step:
+    if trial.holds is None:
+        return warn("tried", f"{trial.rule}: not tried", _ANON_KEY)
+    return ok("tried", trial.rule) if trial.holds else fail("tried", f"{trial.rule}: {trial.detail or 'no'}", _SETUP)
+
+
+_ANON_KEY = "Set SUPABASE_ANON_KEY (the project's anon or sb_publishable_ key), and run this again."
 _SETUP = "Run `imagejobs storage setup`; if it goes on, look for other policies on storage.objects."
 
 

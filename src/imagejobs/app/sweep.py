@@ -1,5 +1,6 @@
 """Sweep: repair what deaths and lost messages left behind. Each step is small, safe to repeat, safe to run twice at once."""
 
+import asyncio
 import logging
 from uuid import UUID
 
@@ -8,11 +9,13 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.db import attempts, inputs, job_reads, jobs
 from imagejobs.errors import DatabaseUnavailable
+from imagejobs.ports import Health
 
 logger = logging.getLogger(__name__)
 
 _PAGE = 200
 _RUNNING_GRACE_SECONDS = 300.0
+_STORAGE_SECONDS = 10.0
 
 
 async def sweep(deps: Deps) -> None:
@@ -22,6 +25,7 @@ async def sweep(deps: Deps) -> None:
         await _redeliver_forgotten(deps)
         await _prune(deps)
         await _weigh_staging(deps)
+        await _ask_storage(deps)
     except DatabaseUnavailable as error:
         logger.warning("sweep.database_away", extra={"detail": error.detail})
 
@@ -80,3 +84,18 @@ async def _weigh_staging(deps: Deps) -> None:
     deps.staging_room.is_full = staged >= limit
     if staged >= limit / 2:
         logger.warning("staging.filling", extra={"staged_bytes": staged, "limit_bytes": limit})
+
+
+async def _ask_storage(deps: Deps) -> None:
+    """Ask how it is: once at the start, and for as long as it refuses its key. That is free, unlike one more picture."""
+    room = deps.staging_room
+    if room.was_asked and not room.is_refused:
+        return
+    try:
+        async with asyncio.timeout(_STORAGE_SECONDS):
+            health = await deps.storage.check()
+    except TimeoutError:
+        health = Health(ok=False, detail=f"no answer within {_STORAGE_SECONDS:g} s")
+    room.was_asked, room.is_refused = True, room.is_refused and not health.ok
+    if not health.ok:
+        logger.error("storage.not_well", extra={"detail": health.detail, "is_key_refused": room.is_refused})

@@ -63,13 +63,7 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(
-            deps,
-            tokens=tokens,
-            cors_origins=settings.cors_origins,
-            rates=_rates(settings),
-            serves_files=deps.storage.name == "filesystem",
-        )
+        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=_rates(settings))
         config = uvicorn.Config(
             app,
             http="httptools",

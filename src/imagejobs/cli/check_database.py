@@ -9,7 +9,7 @@ from imagejobs.cli.findings import Finding, fail, ok, warn
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
 from imagejobs.db import condition, provider_state, storage_policies
-from imagejobs.db.condition import Pace, Work
+from imagejobs.db.condition import Pace, Staging, Work
 from imagejobs.db.migrate import known_migrations, schema_version
 from imagejobs.db.pool import Connection
 from imagejobs.db.provider_state import OpenCircuit
@@ -54,6 +54,7 @@ async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
             for finding in _work(await condition.work(connection)):
                 yield finding
             yield _pace(await condition.pace(connection))
+            yield _staging(await condition.staging(connection), found.settings.staged_bytes_limit)
             for finding in _circuits(found.settings, await provider_state.open_circuits(connection)):
                 yield finding
 
@@ -136,6 +137,18 @@ def _pace(pace: Pace) -> Finding:
         f"Wanted are {_DRAWN_SECONDS:.0f} and {_STORED_SECONDS:.0f} s. Look at the {where} status page, or take another."
     )
     return warn("pace", detail, advice)
+
+
+def _staging(staging: Staging, limit_bytes: int) -> Finding:
+    if staging.waiting == 0 and staging.size_bytes < limit_bytes:
+        return ok("staging", "no paid picture waits for the storage")
+    oldest = f"the oldest for {_ago(staging.oldest_waiting_seconds)}"
+    room = f"{staging.size_bytes / 1e6:.1f} of {limit_bytes / 1e6:.1f} MB"
+    detail = f"paid pictures that wait for the storage: {staging.waiting}, {oldest}; {room}"
+    advice = "See that the storage is well; then retry the jobs that `imagejobs jobs ls --status failed` lists: it is free."
+    if staging.size_bytes >= limit_bytes:
+        return fail("staging", f"{detail}: nothing more is bought", advice)
+    return warn("staging", detail, advice)
 
 
 def _circuits(settings: Settings, circuits: list[OpenCircuit]) -> list[Finding]:

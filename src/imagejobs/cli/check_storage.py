@@ -92,6 +92,8 @@ def _unseen() -> Finding:
 
 
 def _rules(steps: list[Step]) -> list[Finding]:
-    """One finding where all hold, else one for each that does not."""
-    broken = [fail("rules", step.detail, step.advice or _OWN) for step in steps if step.verdict is Verdict.FAIL]
-    return broken or [ok("rules", "tried, and hold: " + "; ".join(step.detail for step in steps))]
+    """One finding for all that hold, else one for each that does not; and what could not be tried."""
+    said = {verdict: [step for step in steps if step.verdict is verdict] for verdict in Verdict}
+    broken = [fail("rules", step.detail, step.advice or _OWN) for step in said[Verdict.FAIL]]
+    hold = ok("rules", "tried, and hold: " + "; ".join(step.detail for step in said[Verdict.OK]))
+    return [*(broken or [hold]), *(warn("anon key", step.detail, step.advice) for step in said[Verdict.WARN])]

@@ -52,5 +52,7 @@ def _print(findings: Findings) -> None:
         print(f"missing: {printable(key)}")
     for key in findings.altered:
         print(f"not as recorded: {printable(key)}")
+    if findings.unread:
+        print(f"not read on after {findings.pictures} pictures: {printable(findings.unread)}")
     if findings.is_sound:
         print(f"Sound: every invariant holds, and {findings.pictures} pictures are there as recorded.", file=sys.stderr)

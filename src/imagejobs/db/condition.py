@@ -44,6 +44,15 @@ class Pace:
     uploading_seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Staging:
+    """Paid pictures that are kept and not stored: those that wait for more than five minutes, and the bytes of all."""
+
+    waiting: int
+    oldest_waiting_seconds: float
+    size_bytes: int
+
+
 async def server(connection: Connection) -> Server:
     """Version, durability and clock."""
     row = await connection.fetchrow(
@@ -75,6 +84,20 @@ async def pace(connection: Connection) -> Pace:
     assert row is not None
     return Pace(**row)
 
+
+async def staging(connection: Connection) -> Staging:
+    """What the storage did not take yet (S5, S14)."""
+    row = await connection.fetchrow(_STAGING, _WAITING_SECONDS)
+    assert row is not None
+    return Staging(**row)
+
+
+_STAGING = """
+SELECT count(*) FILTER (WHERE staged_at < now() - make_interval(secs => $1)) AS waiting,
+       coalesce(extract(epoch FROM now() - min(staged_at)), 0)::float8 AS oldest_waiting_seconds,
+       coalesce(sum(size_bytes), 0)::int8 AS size_bytes
+FROM imagejobs.staged_bytes
+"""
 
 _PACE = """
 SELECT count(*) AS pictures,

@@ -7,12 +7,13 @@ first may be bought again. Nothing is retried, redirected or remembered; no prox
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import httpcore2
 import httpx2
 
 from imagejobs import __version__
@@ -25,9 +26,14 @@ _ERROR_BODY_SECONDS = 1.5
 _KEPT_CONNECTIONS = 64
 _KEPT_SECONDS = 2.0
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+_PLAIN = re.compile(
+    r"(https?)://((?!xn--)[a-z][a-z0-9]*(?:[.-](?!xn--)[a-z0-9]+)*|127\.0\.0\.1)(?::([1-9][0-9]{3}|[1-5][0-9]{4}))?"
+    r"((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)"
+)
 
-# Raised by httpx2 before the first byte of a request. WriteError and WriteTimeout are not among them: a part was sent then.
-_BEFORE_SENDING = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+# Raised before the first byte of a request. WriteError and WriteTimeout are not among them: a part was sent then.
+_BEFORE_SENDING = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout, httpcore2.UnsupportedProtocol)
+_BROKEN_OFF = (httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.DecodingError, OSError, TimeoutError)
 
 
 class NotSent(Exception):
@@ -97,7 +103,7 @@ class Outbound:
                 if request.is_repeatable:
                     return await self._exchange(self._kept, prepared, request, limit)
                 # A pool of its own for each call: a shared one looks at all its connections for each that comes or goes.
-                async with aclosing(_transport(self._tls, 1, kept=0)) as fresh:
+                async with aclosing(_pool(self._tls, 1, kept=0)) as fresh:
                     return await self._exchange(fresh, prepared, request, limit)
         except _BEFORE_SENDING as error:
             raise NotSent(_said(error)) from error
@@ -110,58 +116,83 @@ class Outbound:
 
     async def close(self) -> None:
         """Close the kept connections; calls in flight on them lose their answer. The next call opens new ones."""
-        kept: httpx2.AsyncHTTPTransport | None = self.__dict__.pop("_kept", None)
+        kept: httpcore2.AsyncConnectionPool | None = self.__dict__.pop("_kept", None)
         if kept is not None:
             await kept.aclose()
 
     async def _exchange(
-        self, transport: httpx2.AsyncHTTPTransport, prepared: httpx2.Request, asked: OutboundRequest, limit: asyncio.Timeout
+        self,
+        pool: httpcore2.AsyncConnectionPool,
+        prepared: httpcore2.Request,
+        asked: OutboundRequest,
+        limit: asyncio.Timeout,
     ) -> OutboundAnswer:
-        async with aclosing(await transport.handle_async_request(prepared)) as response:
-            if response.status_code >= 300:
+        async with aclosing(await pool.handle_async_request(prepared)) as response:
+            headers = dict(httpx2.Headers(response.headers))
+            if response.status >= 300:
                 limit.reschedule(None)
-                body = await _beginning(response, asked)
+                body = await _beginning(_chunks(response, headers, replace(asked, max_body_bytes=_ERROR_BODY_BYTES)))
             else:
                 await _wait_for_room(asked, limit)
                 async with self._receiving:
-                    body = await _whole(response, asked)
-        return OutboundAnswer(status=response.status_code, headers=dict(response.headers), body=body)
+                    body = await _whole(response, headers, asked)
+        return OutboundAnswer(status=response.status, headers=headers, body=body)
 
     @cached_property
-    def _kept(self) -> httpx2.AsyncHTTPTransport:
-        return _transport(self._tls, self._kept_connections, kept=_KEPT_CONNECTIONS)
+    def _kept(self) -> httpcore2.AsyncConnectionPool:
+        return _pool(self._tls, self._kept_connections, kept=_KEPT_CONNECTIONS)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or httpx2.create_ssl_context(trust_env=False)
 
 
-def _transport(tls: ssl.SSLContext, connections: int, *, kept: int) -> httpx2.AsyncHTTPTransport:
-    """Connections without a client above them, which would follow cookies, proxies and redirects."""
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=kept, keepalive_expiry=_KEPT_SECONDS)
-    return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, http2=False, retries=0)
+def _pool(tls: ssl.SSLContext, connections: int, *, kept: int) -> httpcore2.AsyncConnectionPool:
+    """Connections without a client above them, which would follow cookies, proxies and redirects, and cost as much again."""
+    return httpcore2.AsyncConnectionPool(
+        ssl_context=tls,
+        max_connections=connections,
+        max_keepalive_connections=kept,
+        keepalive_expiry=_KEPT_SECONDS,
+    )
 
 
-def _prepared(request: OutboundRequest) -> httpx2.Request:
+def _prepared(request: OutboundRequest) -> httpcore2.Request:
     """The request in the library's form; what HTTP cannot carry is refused here, without its text, which may be a key."""
     for name, value in request.headers.items():
         if not _HEADER.fullmatch(f"{name}:{value}"):
             raise NotSent(f"the header {name!r} has characters that HTTP does not allow; is a key copied with a line end?")
-    headers = {"user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity", **request.headers}
-    if not request.is_repeatable:
-        headers["connection"] = "close"
     # The waits for a slot, the connection and TLS stay below the deadline together, so that what the deadline ends was sent.
     seconds = min(_CONNECT_SECONDS, request.deadline_seconds / 4)
     extensions: dict[str, Any] = {"timeout": {"connect": seconds, "pool": seconds}}
     if request.server_name is not None:
         extensions["sni_hostname"] = request.server_name
     try:
-        url = httpx2.URL(request.url)
-        if not 1 <= (url.port or 1) <= 65_535:
-            raise httpx2.InvalidURL(f"there is no port {url.port}")
-        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
+        place, host = place_of(request.url)
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise NotSent(f"the address cannot be used: {error}") from error
+    headers = {"host": host, "user-agent": f"imagejobs/{__version__}", "accept-encoding": "identity"}
+    if request.body or request.method in ("POST", "PUT", "PATCH"):
+        headers["content-length"] = str(len(request.body))
+    if not request.is_repeatable:
+        headers["connection"] = "close"
+    headers.update((name.lower(), value) for name, value in request.headers.items())
+    return httpcore2.Request(
+        request.method, place, headers=list(headers.items()), content=request.body, extensions=extensions
+    )
+
+
+def place_of(address: str) -> tuple[httpcore2.URL, str]:
+    """Where a request to `address` goes, and its `Host`. What needs no escaping is only taken apart, which is cheap."""
+    if plain := _PLAIN.fullmatch(address):
+        scheme, host, port, target = plain.groups()
+        place = httpcore2.URL(scheme=scheme, host=host, port=int(port) if port else None, target=target)
+        return place, f"{host}:{port}" if port else host
+    url = httpx2.URL(address)
+    if not 1 <= (url.port or 1) <= 65_535:
+        raise httpx2.InvalidURL(f"there is no port {url.port}")
+    place = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return place, url.netloc.decode("ascii")
 
 
 async def _wait_for_room(asked: OutboundRequest, limit: asyncio.Timeout) -> None:
@@ -175,38 +206,43 @@ async def _wait_for_room(asked: OutboundRequest, limit: asyncio.Timeout) -> None
     limit.reschedule(asyncio.get_running_loop().time() + left)
 
 
-async def _whole(response: httpx2.Response, asked: OutboundRequest) -> bytes:
+async def _whole(response: httpcore2.Response, headers: Mapping[str, str], asked: OutboundRequest) -> bytes:
     """The body, decoded where it came compressed; neither form may pass the request's limit."""
-    max_bytes = asked.max_body_bytes
-    too_large = f"the answer is larger than {max_bytes} bytes"
-    if int(response.headers.get("content-length", 0)) > max_bytes:
-        raise AnswerTooLarge(too_large)
-    chunks, size = [], 0
-    async for chunk in _chunks(response, asked):
+    if int(headers.get("content-length", 0)) > asked.max_body_bytes:
+        raise _too_large(asked)
+    return b"".join([chunk async for chunk in _chunks(response, headers, asked)])
+
+
+def _chunks(response: httpcore2.Response, headers: Mapping[str, str], asked: OutboundRequest) -> AsyncIterator[bytes]:
+    assert isinstance(response.stream, AsyncIterable)
+    came = _bounded(response.stream, asked)
+    if asked.is_raw or "content-encoding" not in headers:
+        return came
+    return _bounded(httpx2.Response(response.status, headers=headers, content=came).aiter_bytes(), asked)
+
+
+async def _bounded(chunks: AsyncIterable[bytes], asked: OutboundRequest) -> AsyncIterator[bytes]:
+    """Each of them; raises `AnswerTooLarge` after the one that passes the request's limit."""
+    size = 0
+    async for chunk in chunks:
+        yield chunk
         size += len(chunk)
-        if max(size, response.num_bytes_downloaded) > max_bytes:
-            raise AnswerTooLarge(too_large)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if size > asked.max_body_bytes:
+            raise _too_large(asked)
 
 
-def _chunks(response: httpx2.Response, asked: OutboundRequest) -> AsyncIterator[bytes]:
-    return response.aiter_raw() if asked.is_raw else response.aiter_bytes()
+def _too_large(asked: OutboundRequest) -> AnswerTooLarge:
+    return AnswerTooLarge(f"the answer is larger than {asked.max_body_bytes} bytes")
 
 
-async def _beginning(response: httpx2.Response, asked: OutboundRequest) -> bytes:
+async def _beginning(chunks: AsyncIterator[bytes]) -> bytes:
     """What comes of an error's body without harm; that it breaks off changes nothing."""
     body = bytearray()
-    with suppress(httpx2.HTTPError, OSError, TimeoutError):
-        await asyncio.wait_for(_fill(body, _chunks(response, asked)), _ERROR_BODY_SECONDS)
+    with suppress(*_BROKEN_OFF, AnswerTooLarge):
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+            async for chunk in chunks:
+                body += chunk
     return bytes(body[:_ERROR_BODY_BYTES])
-
-
-async def _fill(body: bytearray, chunks: AsyncIterator[bytes]) -> None:
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > _ERROR_BODY_BYTES:
-            return
 
 
 def _said(error: Exception) -> str:

@@ -41,6 +41,7 @@ CLOUD_VARIABLES = (
 )
 _FORMS = "s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
 _STATUS = re.compile(r"status code: ([1-5][0-9]{2})")
+_SECRET = re.compile("KEY|TOKEN|SECRET")
 _SAID = re.compile(r"<Message>([^<]*)</Message>")
 _SECONDS = timedelta(seconds=60)
 _SLOWER_SECONDS = 10.0
@@ -71,13 +72,13 @@ class ObjectStorage:
 
     def __init__(self, address: Address) -> None:
         self._kind = kind_of(address.url)
+        self._secrets = tuple(value for name, value in address.options.items() if _SECRET.search(name))
         try:
             self._store = _opened(address, self._kind)
         except (BaseError, ValueError) as error:
-            said = quoted(_words(error), tuple(address.options.values())).rstrip(".")
+            said = quoted(_words(error), self._secrets).rstrip(".")
             raise ConfigurationError([f"IMAGEJOBS_STORAGE_URL cannot be used: {said}."]) from error
         self._public_base = (address.public_base or _own_address(address, self._kind)).rstrip("/")
-        self._secrets = tuple(value for name, value in address.options.items() if "KEY" in name or "TOKEN" in name)
 
     @property
     def name(self) -> str:
@@ -150,7 +151,7 @@ class ObjectStorage:
         except StorageError:
             raise
         except (BaseError, OSError) as error:
-            raise self._error_of(error) from error
+            raise self._error_of(error) from None  # the library's text quotes whatever the storage echoed
 
     def _error_of(self, error: Exception) -> StorageError:
         status, words = _status_of(error), f"The storage ({self._kind}) said “{quoted(_words(error), self._secrets)}”"
@@ -167,7 +168,7 @@ class ObjectStorage:
                 return StorageRejected(f"{words}: too large. {kept}: raise the limit, then retry the job for free.")
             case GenericError() if status == 429 or "SlowDown" in str(error):
                 return StorageThrottled(f"{words}: uploads are slowed down and tried again.", _SLOWER_SECONDS)
-            case GenericError() if status is not None and status < 500 and status not in _AWAY:
+            case GenericError() if (status or 500) < 500 and status not in _AWAY:
                 return StorageRejected(f"{words}. {kept}: put that right, then retry the job for free.")
             case _:
                 return StorageUnavailable(f"{words}; the picture's bytes are kept. See that the storage can be reached.")
@@ -219,7 +220,9 @@ def _own_address(address: Address, kind: str) -> str:
 
 
 def _status_of(error: Exception) -> int | None:
-    """The status behind the library's exception, which names it in its text alone."""
+    """The status behind the library's exception, which names it in its text alone, that of another region not even there."""
+    if "incorrectly configured region" in str(error):
+        return 301
     found = _STATUS.search(str(error))
     return int(found[1]) if found else None
 

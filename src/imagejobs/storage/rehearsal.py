@@ -1,4 +1,4 @@
-"""A storage that acts out its own failure for pictures that ask for it."""
+"""Storages around another: one acts out its own failure for pictures that ask for it, one knows where they lay before."""
 
 from imagejobs.domain.rehearsal import STORAGE_FAULT_MARKER
 from imagejobs.errors import StorageUnavailable
@@ -39,3 +39,14 @@ class RehearsalStorage:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class MovedStorage(RehearsalStorage):
+    """Everything new goes to `inner`; what lay on a disk before is still read there."""
+
+    def __init__(self, inner: Storage, disk: Storage) -> None:
+        super().__init__(inner)
+        self._disk = disk
+
+    async def get(self, key: str) -> StoredObject | None:
+        return await super().get(key) or await self._disk.get(key)

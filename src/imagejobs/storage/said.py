@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 MAX_QUOTED = 300
 
@@ -13,6 +14,6 @@ _QUERY = re.compile(r"(https?://[^\s?#]+)[?#][^\s\"')]*")
 def quoted(text: str, secrets: Sequence[str] = ()) -> str:
     """Somebody else's text on one line of at most 300 characters, without our secrets and without signed addresses."""
     for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
+        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
     line = _QUERY.sub(r"\1?***", _UNPRINTABLE.sub(" ", text[:_LOOKED_AT])).strip()
     return line if len(line) <= MAX_QUOTED else line[: MAX_QUOTED - 1] + "…"

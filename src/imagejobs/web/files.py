@@ -1,4 +1,4 @@
-"""Pictures in local storage, public by their unguessable address; harmless whatever is in them."""
+"""Pictures on the local disk, also after a move to a bucket; public by their unguessable address, and harmless."""
 
 import hashlib
 import re
@@ -33,7 +33,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 async def read_file(key: str, request: Request, deps: WiredDeps) -> Response:
     """The bytes as they were stored; answers ranges and `If-None-Match`."""
     try:
-        found = await deps.storage.get(key)
+        found = await deps.files.get(key)
     except StorageRejected:
         found = None
     if found is None:

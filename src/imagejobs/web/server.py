@@ -25,7 +25,6 @@ def create_app(
     tokens: UserTokens | None = None,
     cors_origins: Sequence[str] = (),
     rates: Rates | None = None,
-    serves_files: bool = True,
 ) -> FastAPI:
     """The application over `deps`; with None it only describes itself, for the OpenAPI document.
 
@@ -49,8 +48,7 @@ def create_app(
     app.include_router(styles.router)
     app.include_router(projects.router)
     app.include_router(health.router)
-    if serves_files:
-        app.include_router(files.router)
+    app.include_router(files.router)
     return app
 
 

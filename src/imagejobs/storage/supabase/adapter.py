@@ -5,7 +5,7 @@ import logging
 from urllib.parse import quote
 
 from imagejobs.errors import StorageError, StorageRejected, StorageUnavailable
-from imagejobs.net.http import Outbound, OutboundAnswer
+from imagejobs.net.http import Outbound
 from imagejobs.ports import Health, StoredObject
 from imagejobs.storage.keys import segments_of
 from imagejobs.storage.supabase.bucket import SupabaseBucket
@@ -97,14 +97,9 @@ class SupabaseStorage:
             return await upload_resumable(self._rest, data, metadata, replaces=replaces)
         headers = {"content-type": media_type, "cache-control": CACHE_CONTROL, "x-upsert": str(replaces).lower()}
         answer = await self._rest.send("POST", f"/object/{self._path(key)}", headers=headers, body=data)
-        return self._is_done(answer)
-
-    def _is_done(self, answer: OutboundAnswer) -> bool:
-        if answer.status == 200:
-            return True
-        if complaint_in(answer).is_duplicate:
-            return False
-        raise self._rest.error_of(answer)
+        if answer.status != 200 and not complaint_in(answer).is_duplicate:
+            raise self._rest.error_of(answer)
+        return answer.status == 200
 
     async def _is_ours(self, key: str, data: bytes) -> bool:
         found = await self.get(key)

@@ -86,9 +86,9 @@ class Rest:
         except NotSent as error:
             raise StorageUnavailable(
                 f"Supabase Storage cannot be reached ({self._quoted(str(error))}). Check SUPABASE_URL and the network."
-            ) from error
+            ) from None
         except (AnswerLost, AnswerTooLarge) as error:
-            raise StorageUnavailable(f"The answer of Supabase Storage was lost ({self._quoted(str(error))}).") from error
+            raise StorageUnavailable(f"The answer of Supabase Storage was lost ({self._quoted(str(error))}).") from None
 
     def error_of(self, answer: OutboundAnswer) -> StorageError:
         """What an answer that is no success stands for."""
