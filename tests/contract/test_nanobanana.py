@@ -98,8 +98,8 @@ STATUSES: list[tuple[int, type[ProviderError]]] = [
         (402, ProviderCreditExhausted), (403, ProviderKeyRejected), (404, ProviderRejected), (405, ProviderRejected),
         (408, OutcomeUnknown), (409, OutcomeUnknown), (413, ProviderRejected), (415, ProviderRejected),
         (418, ProviderRejected), (422, ProviderRejected), (429, ProviderThrottled), (451, ProviderRejected),
-        (500, OutcomeUnknown), (501, OutcomeUnknown), (502, OutcomeUnknown), (503, ProviderOverloaded),
-        (504, OutcomeUnknown), (529, ProviderOverloaded), (599, OutcomeUnknown),
+        (499, OutcomeUnknown), (500, OutcomeUnknown), (501, OutcomeUnknown), (502, OutcomeUnknown),
+        (503, ProviderOverloaded), (504, OutcomeUnknown), (529, ProviderOverloaded), (599, OutcomeUnknown),
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A1, `fallback`: a job goes on to its next model where a provider cannot make the picture and surely charged nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -34,7 +35,7 @@ from imagejobs.ports import ModelCapability
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted
 from tests.support.values import a_request
-from tests.support.world import FAST, World, open_world
+from tests.support.world import FAST, SOON, World, open_world
 
 pytestmark = pytest.mark.database
 
@@ -164,6 +165,24 @@ async def test_a_retry_passes_over_a_first_model_that_was_retired_meanwhile(stre
     assert (await street.world.client.post(f"/api/images/jobs/{job.id}/retry")).status_code == 202
     again = await street.world.work_off(job.id)
     assert (again.status, again.provider) == (JobStatus.COMPLETED, "second")
+
+
+async def test_a_late_picture_is_told_as_that_of_the_model_that_made_it(street: Street) -> None:
+    street.first.errors.append(ProviderRejected("no"))
+    world, job = street.world, await street.a_job()
+    await world.run(job)
+    job = await world.job(job.id)
+    world.probe.hold("stage.before_commit")
+    late = asyncio.create_task(world.run(job))
+    async with asyncio.timeout(SOON):
+        await world.probe.reached["stage.before_commit"].wait()
+        await world.twin().run(job)
+        assert (await world.client.post(f"/api/images/jobs/{job.id}/retry")).status_code == 202
+        assert (await world.job(job.id)).provider == "first"
+        world.probe.let_go("stage.before_commit")
+        await late
+    ended = await world.work_off(job.id)
+    assert (ended.status, ended.provider, len(street.first.sends)) == (JobStatus.COMPLETED, "second", 1)
 
 
 async def test_a_purchase_that_can_still_be_asked_for_is_waited_for_as_without_a_fallback(street: Street) -> None:

@@ -11,9 +11,10 @@ import pytest
 from imagejobs.db import budgets
 from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.db.pool import Database
-from imagejobs.domain.jobs import JobStatus
-from imagejobs.errors import OutcomeUnknown, ProviderRejected
+from imagejobs.domain.jobs import JobStatus, ResumeClass
+from imagejobs.errors import NoImageReturned, OutcomeUnknown, ProviderRejected
 from imagejobs.imaging import Decoder
+from imagejobs.ports import Answer, Call, Submitted
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted
 from tests.support.world import SOON, World, open_world
@@ -23,9 +24,21 @@ pytestmark = pytest.mark.database
 CAP = 3 * PRICE
 
 
+class OneTime(Scripted):
+    """With class `lookup`, gives each picture to the first who asks, and tells all others that it has none any more."""
+
+    async def poll(self, remote_id: str, call: Call) -> Answer | Submitted:
+        if self.has_given:
+            raise NoImageReturned("It charged, and its link is gone.")
+        self.has_given = True
+        return await super().poll(remote_id, call)
+
+    has_given = False
+
+
 @pytest.fixture
 async def shop(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -> AsyncIterator[tuple[World, Scripted]]:
-    provider = Scripted()
+    provider = OneTime()
     async with open_world(dsn, database, decoder, tmp_path / "files", providers={"scripted": provider}) as world:
         async with database.transaction() as tx:
             await budgets.set_cap(tx, BudgetScope.INSTANCE, "", BudgetPeriod.TOTAL, CAP)
@@ -96,6 +109,18 @@ async def test_p6_an_answer_that_was_taken_for_free_is_an_overrun_where_others_t
     assert await broken_invariants(world.deps.database) == {}
     for other in (job_id, *others):
         await world.work_off(other)
+
+
+async def test_p4_a_picture_that_only_one_worker_could_have_is_kept_though_another_was_told_that_it_is_gone(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, provider = shop
+    provider.resume_class = ResumeClass.LOOKUP
+    async with stalled(world) as job_id:
+        assert (await world.read(job_id))["error"]["reason"] == "no_image_returned"
+    assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
+    job = await world.work_off(job_id)
+    assert (job.status, job.cost_micros, len(provider.sends)) == (JobStatus.COMPLETED, PRICE, 1)
 
 
 async def test_p5_a_late_answer_makes_an_unknown_cost_known(shop: tuple[World, Scripted]) -> None:

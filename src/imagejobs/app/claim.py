@@ -27,8 +27,9 @@ async def claim_job(deps: Deps, job_id: UUID, delivery_no: int, held_fence: int 
         attempt = await attempts.open_attempt_of(tx, job_id)
         if attempt is None and job.attempt_count > 0:
             attempt = await attempts.adopt_late_answer(tx, job_id)
-        if attempt is not None and attempt.stage is Stage.ANSWERED:
-            await ledger.release(tx, job_id)  # held for another purchase before this one's answer came late
+            if attempt is not None:
+                await ledger.release(tx, job_id)  # held for another purchase, before this answer came
+                job = await jobs.assign(tx, job_id, attempt.provider, attempt.model)
     tell(deps, job_id)
     await deps.probe("claim.after_commit")
     claim = Claim(job=job, attempt=attempt, seconds_left=seconds_left, claimed_at=deps.clock.monotonic())

@@ -95,12 +95,15 @@ async def submitted(connection: Connection, attempt_id: UUID, remote_id: str) ->
 async def answered(tx: Transaction, attempt_id: UUID, answer: Answer) -> Attempt | None:
     """Record the answer's cost; None where the attempt has had an answer before.
 
-    Without the fence: bytes that were paid for are kept even by a worker that lost the job meanwhile.
+    Without the fence: bytes that were paid for are kept even by a worker that lost the job meanwhile, also where another was
+    told of a charge without a picture.
     """
     row = await tx.fetchrow(
         "UPDATE imagejobs.attempts SET stage = 'answered', answered_at = now(), billed = 'yes', cost_micros = $2, "
+        "outcome = CASE WHEN outcome IS NOT NULL THEN 'unknown' END, "
         "cost_estimated = $3, price_version = $4, remote_id = coalesce(remote_id, $5) "
-        "WHERE id = $1 AND stage IN ('dispatching', 'submitted') AND (outcome IS NULL OR outcome = 'unknown') RETURNING *",
+        "WHERE id = $1 AND stage IN ('dispatching', 'submitted') "
+        "AND (outcome IS NULL OR outcome = 'unknown' OR (outcome = 'failed' AND billed = 'yes')) RETURNING *",
         attempt_id,
         answer.cost.micros,
         answer.cost.estimated,
