@@ -1,11 +1,12 @@
 """The TypeScript client: types, units, and the real service from Node and from a page of another origin in Chromium."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ STAMP = CLIENT / "node_modules/.installed"
 CHROMIUM = shutil.which("chromium")
 SUPABASE = "https://abcdefgh.supabase.co"  # only its name is used: the page looks for that project's session
 PAGES = (CLIENT / "README.md", CLIENT.parents[1] / "docs/how-to/show-pictures-in-a-page.md")
+INSTALL = re.compile(r"^<!-- tested: install -->\n```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SNIPPET = re.compile(r"^<!-- tested(?:: (\w+\.js))? -->\n```js\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TRY_THEM = """
 import { createImageService } from 'imagejobs'
@@ -41,9 +43,14 @@ pytestmark = [
 
 
 def run(*words: str, **settings: str) -> str:
-    """What a command in the client's folder says; it must succeed."""
+    """The same in the client's folder."""
+    return run_in(CLIENT, words, settings)
+
+
+def run_in(folder: Path, words: Sequence[str], settings: Mapping[str, str]) -> str:
+    """What a command says; it must succeed."""
     done = subprocess.run(
-        words, cwd=CLIENT, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=False
+        words, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -79,6 +86,31 @@ def reached(service: Up) -> dict[str, str]:
 @pytest.mark.usefixtures("built")
 def test_e1_e2_e3_the_units_of_the_client() -> None:
     run("npm", "run", "--silent", "test:unit")
+
+
+def test_e1_an_application_installs_the_client_as_the_readme_says_from_a_fresh_clone(tmp_path: Path) -> None:
+    """Nothing is built or installed beforehand, and the types are found from the application."""
+    for name in run("git", "ls-files", ".").split():
+        copy = tmp_path / "imagejobs/clients/typescript" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(CLIENT / name, copy)
+    application = tmp_path / "application"
+    application.mkdir()
+    (application / "package.json").write_text('{"type": "module"}')
+    options = {"module": "nodenext", "target": "es2022", "lib": ["es2022", "dom"], "types": [], "strict": True}
+    (application / "tsconfig.json").write_text(json.dumps({"compilerOptions": options}))
+    (application / "main.ts").write_text(
+        "import { imageService, type GeneratedImage } from 'imagejobs'\n"
+        "const made: Promise<GeneratedImage> = imageService.generateAssetImageKey('film', 'a knight')\n"
+        "await made.catch((error: Error) => console.log(error.message))\n"
+    )
+    found = INSTALL.search((CLIENT / "README.md").read_text())
+    assert found is not None
+    compiler = "../imagejobs/clients/typescript/node_modules/.bin/tsc"
+    script = f"set -e\n{found[1]}\n{compiler}\nnode main.js"
+    quiet = {"npm_config_audit": "false", "npm_config_fund": "false", "npm_config_prefer_offline": "true"}
+    said = run_in(application, ("bash", "-c", script), quiet)
+    assert "set VITE_API_URL, or apiUrl in the options" in said
 
 
 @pytest.mark.usefixtures("built")

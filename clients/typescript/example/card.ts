@@ -46,6 +46,18 @@ export class Card {
     this.#offer(['Send again', () => this.start()])
   }
 
+  /** Once it stands in the page: let a description that is cut short be read. */
+  unfold(): void {
+    const prompt = this.#find('.prompt')
+    const more = this.element.querySelector('.more') as HTMLButtonElement
+    more.hidden = prompt.scrollHeight <= prompt.clientHeight
+    more.onclick = () => {
+      const isWhole = prompt.classList.toggle('whole')
+      more.textContent = isWhole ? 'Less' : 'All of it'
+      more.setAttribute('aria-expanded', String(isWhole))
+    }
+  }
+
   /** Stop waiting; the job goes on. */
   leave(): void {
     this.#leaving.abort()
@@ -87,7 +99,7 @@ export class Card {
 
   #restart(title: string, detail: string): void {
     this.#facts.clear()
-    this.#find('.facts').replaceChildren()
+    this.#showFacts()
     this.#step(null)
     this.#say('waiting', title, detail)
     this.#offer()
@@ -141,13 +153,15 @@ export class Card {
     const detail = error.reason === 'unreachable' ? `${error.detail} Is it running, and does it let in pages of ${location.origin}?` : error.detail
     const kind = error.reason === 'canceled' ? 'canceled' : error.reason === 'wait_timed_out' ? 'waiting' : 'failed'
     this.#say(kind, titleOf(error), detail)
-    this.#note('billed', BILLED[error.billed])
+    if (kind !== 'canceled' || !this.#facts.has('cancel')) this.#note('billed', BILLED[error.billed]) // the receipt says it too
     if (error.failureStage) {
       this.#step(error.failureStage === 'persisting' ? 'uploading' : error.failureStage)
       this.#note('stage', `Failed while ${error.failureStage}`)
     }
-    if (error.job) this.#note('cost', error.job.cost.actual === null ? 'Cost unknown' : `Cost: ${credits(error.job.cost.actual)}`)
-    this.#note('code', `${error.code} · ${error.reason}`)
+    if (error.job) this.#facts.delete('cost') // the estimate
+    if (error.job?.cost.actual) this.#note('cost', `Cost: ${credits(error.job.cost.actual)}`)
+    if (kind !== 'canceled') this.#note('code', `${error.code} · ${error.reason}`)
+    this.#showFacts()
     const { job } = error
     const jobId = this.#jobId
     if (kind === 'canceled') this.#offer()
@@ -176,6 +190,10 @@ export class Card {
 
   #note(name: string, text: string): void {
     this.#facts.set(name, text)
+    this.#showFacts()
+  }
+
+  #showFacts(): void {
     this.#find('.facts').replaceChildren(...Array.from(this.#facts, ([key, value]) => made('li', value, key)))
   }
 

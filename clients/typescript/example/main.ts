@@ -31,6 +31,7 @@ function show(asked: Asked): Card {
   cards.set(asked.idempotencyKey, card)
   find('gallery').prepend(card.element)
   showWhatIsThere()
+  card.unfold()
   return card
 }
 
@@ -81,7 +82,9 @@ form.addEventListener('submit', (event) => {
   const request = { projectId: 'example', prompt: prompt.value.trim(), width: width ?? 512, height: height ?? 512 }
   const asked: Asked = { api: address(), idempotencyKey: newIdempotencyKey(), request, jobId: null }
   remember(asked)
-  void show(asked).start()
+  const card = show(asked)
+  card.element.scrollIntoView({ block: 'nearest' }) // on a small screen it would appear out of sight
+  void card.start()
 })
 
 find('forget').addEventListener('click', () => {

@@ -238,6 +238,20 @@ test('a14: a job is canceled from the page, with a receipt', async (t) => {
   await one.getByRole('button', { name: /^Cancel/ }).click()
   await one.getByText('Stopped before anything was spent').waitFor()
   await one.getByText('Canceled', { exact: true }).waitFor()
+  assert.deepEqual(await one.locator('.facts li').allTextContents(), ['Stopped before anything was spent'])
+})
+
+test('a long description can be read whole, and runs in its own direction', async (t) => {
+  const page = await opened(t)
+  await enter(page)
+  const prompt = 'ثعلب أحمر في الثلج '.repeat(20).trim()
+  await ask(page, prompt)
+  const heading = card(page, prompt).getByRole('heading')
+  const height = () => heading.evaluate((one) => one.clientHeight)
+  const before = await height()
+  await card(page, prompt).getByRole('button', { name: 'All of it' }).click()
+  assert.ok((await height()) > before)
+  assert.equal(await heading.evaluate((one) => getComputedStyle(one).direction), 'rtl')
 })
 
 const LOOKS = [['light', 390], ['dark', 1280], ...(SHOTS ? ([['light', 1280], ['dark', 390]] as const) : [])] as const
