@@ -1,7 +1,7 @@
 """Probes: silent in production, armed by a test through `IMAGEJOBS_PROBES`.
 
 `IMAGEJOBS_PROBES="stage.after_commit=kill"` ends the process with SIGKILL the first time that point is reached;
-`=stop` stops it with SIGSTOP; `=kill@3` waits for the third time. Several, separated by commas.
+`=kill@3` waits for the third time. Several, separated by commas.
 """
 
 import os
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from imagejobs.errors import ConfigurationError
 from imagejobs.ports import Probe
 
-_ORDER = re.compile(r"([a-z_.]+)=(kill|stop)(?:@(\d+))?")
-_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_ORDER = re.compile(r"([a-z_.]+)=kill(?:@(\d+))?")
 
 
 class SilentProbe:
@@ -24,18 +23,17 @@ class SilentProbe:
 
 @dataclass
 class ArmedProbe:
-    """Sends this process a signal at named points."""
+    """Kills this process at named points."""
 
-    orders: dict[str, tuple[signal.Signals, int]]
+    orders: dict[str, int]
     passed: dict[str, int] = field(default_factory=dict)
 
     async def __call__(self, point: str) -> None:
         if point not in self.orders:
             return
         self.passed[point] = self.passed.get(point, 0) + 1
-        signum, turn = self.orders[point]
-        if self.passed[point] == turn:
-            os.kill(os.getpid(), signum)
+        if self.passed[point] == self.orders[point]:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def probe_from(orders: str | None) -> Probe:
@@ -46,6 +44,6 @@ def probe_from(orders: str | None) -> Probe:
     for order in orders.split(","):
         match = _ORDER.fullmatch(order.strip())
         if match is None:
-            raise ConfigurationError([f"IMAGEJOBS_PROBES: “{order}” is not of the form point=kill or point=stop@2."])
-        parsed[match[1]] = (_SIGNALS[match[2]], int(match[3] or 1))
+            raise ConfigurationError([f"IMAGEJOBS_PROBES: “{order}” is not of the form point=kill or point=kill@2."])
+        parsed[match[1]] = int(match[2] or 1)
     return ArmedProbe(parsed)

@@ -79,10 +79,10 @@ class Shop:
         process = await self.start(*wanted, module="tests.support.parking", IMAGEJOBS_CONCURRENCY="40")
         assert process.stdout is not None
         parked: dict[str, str] = {}
-        async with asyncio.timeout(SOON):
-            while len(parked) < len(jobs):
-                point, job_id = (await process.stdout.readline()).decode().split()
-                parked[point] = job_id
+        while len(parked) < len(jobs):
+            line = await asyncio.wait_for(process.stdout.readline(), SOON)
+            point, job_id = line.decode().split()
+            parked[point] = job_id
         assert parked.keys() == wanted
         assert set(parked.values()) == set(jobs)
         return process, parked
@@ -91,14 +91,13 @@ class Shop:
     async def working(self) -> AsyncIterator[None]:
         """A worker that nobody kills, drained at the end."""
         worker = await self.start("worker")
-        try:
-            yield
-        finally:
-            async with asyncio.timeout(SOON):
-                while not await self.world.scalar("SELECT count(*) FROM imagejobs.workers WHERE pid = $1", worker.pid):
-                    await asyncio.sleep(0.02)
-                worker.terminate()
-                assert await worker.wait() == 0  # drained, not killed by the signal
+        async with asyncio.timeout(SOON):
+            while not await self.world.scalar("SELECT count(*) FROM imagejobs.workers WHERE pid = $1", worker.pid):
+                await asyncio.sleep(0.02)
+        yield
+        worker.terminate()
+        async with asyncio.timeout(SOON):
+            assert await worker.wait() == 0  # drained, not killed by the signal
 
     async def ends(self, jobs: Iterable[str]) -> list[dict[str, Any]]:
         """How these jobs ended at a worker that nobody kills."""

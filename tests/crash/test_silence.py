@@ -79,6 +79,23 @@ async def test_d5_a_worker_whose_every_connection_became_a_black_hole_goes_on_by
     assert await broken_invariants(behind.direct) == {}
 
 
+async def test_d1_d6_a_session_whose_last_words_came_before_its_end_is_away_and_no_fault_of_ours(behind: Behind) -> None:
+    """The server says why it ends a session, then closes it: whoever asks in between is told to come again."""
+    behind.proxy.hides_ends = True
+    async with behind.direct.connection() as admin:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    async with asyncio.timeout(LONGEST_SECONDS):
+        await behind.proxy.ends.wait()
+    await asyncio.sleep(0)  # its words lie in our socket; this turn of the loop reads them
+    await asyncio.sleep(0)
+    answer = await behind.world.generate()
+    assert (answer.status_code, answer.json()["reason"]) == (503, "database_unavailable")
+    assert (await behind.world.generate()).status_code == 202
+
+
 async def accepted(world: World, key: str) -> str:
     """As a client does: the same key again after a 503, which may be the only other answer."""
     while True:

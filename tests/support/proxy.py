@@ -36,6 +36,8 @@ class Proxy:
     seen: int = 0
     on_exit: Callable[[], object] = int
     delay_seconds: float = 0.0
+    hides_ends: bool = False
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
     open: list[asyncio.Event] = field(default_factory=list)
 
     def swallow(self) -> int:
@@ -84,11 +86,10 @@ class Proxy:
             self.on_exit()
         return self.seen == self.nth
 
-    @staticmethod
     async def _down(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ending: asyncio.Event, silent: asyncio.Event
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ending: asyncio.Event, silent: asyncio.Event
     ) -> None:
-        """Hand on what the server says; once `ending`, take its next words and keep them."""
+        """Hand on what the server says, and its end unless hidden; once `ending`, take its next words and keep them."""
         with suppress(OSError):
             while data := await reader.read(65_536):
                 if ending.is_set():
@@ -96,7 +97,8 @@ class Proxy:
                 if not silent.is_set():
                     writer.write(data)
                     await writer.drain()
-        if not silent.is_set():
+        self.ends.set()
+        if not silent.is_set() and not self.hides_ends:
             writer.close()
 
 

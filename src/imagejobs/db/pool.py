@@ -18,6 +18,7 @@ _NOT_NOW = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server said its last words, and its end was not heard yet
     asyncpg.OperatorInterventionError,  # shutdown, crash recovery, canceled by a timeout
     asyncpg.InsufficientResourcesError,  # disk full, too many connections, out of memory
     asyncpg.ReadOnlySQLTransactionError,  # a failover left us on the standby
@@ -92,7 +93,11 @@ class Database:
         """A connection for reading, statement by statement."""
         try:
             async with self._pool.acquire(timeout=self._options.acquire_seconds) as connection:
-                yield connection
+                try:
+                    yield connection
+                except asyncpg.InternalClientError:
+                    connection.terminate()
+                    raise
         except _NOT_NOW as error:
             raise _unavailable(error) from error
 
@@ -102,11 +107,8 @@ class Database:
 
         `DatabaseUnavailable` from the end of the block leaves open whether the commit took place: read before repeating.
         """
-        try:
-            async with self._pool.acquire(timeout=self._options.acquire_seconds) as connection, connection.transaction():
-                yield connection
-        except _NOT_NOW as error:
-            raise _unavailable(error) from error
+        async with self.connection() as connection, connection.transaction():
+            yield connection
 
     async def close(self) -> None:
         """Close every connection, at the latest after five seconds."""
