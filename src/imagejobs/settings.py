@@ -157,6 +157,12 @@ class Settings(BaseSettings):
     input_days: int = _setting(
         "IMAGEJOBS_INPUT_DAYS", "How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1
     )
+    input_bytes_per_project: int = _setting(
+        "IMAGEJOBS_INPUT_BYTES_PER_PROJECT",
+        "Bytes of input pictures that one project may keep; more are refused. 0: any number.",
+        10_000_000_000,
+        ge=0,
+    )
     staged_bytes_limit: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_LIMIT",
         "Bytes of pictures waiting for a storage that is away, above which no more are bought; jobs wait.",

@@ -23,6 +23,7 @@ STATUSES: Mapping[type[ImageJobsError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.InvalidTransition: 409,
+    errors.InputsFull: 409,
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.AddressUnreachable: 503,

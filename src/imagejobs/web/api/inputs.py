@@ -36,6 +36,7 @@ class InputAnswer(Wire):
     PATH,
     status_code=201,
     response_model=InputAnswer,
+    responses={409: {"description": "The project keeps as many bytes of inputs as it may."}},
     summary="Upload a reference, source or mask",
     openapi_extra={
         "requestBody": {
