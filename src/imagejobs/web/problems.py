@@ -67,7 +67,7 @@ def problem(error: ImageJobsError) -> Response:
 
 
 def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers: dict[str, str] = {}
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="imagejobs"'
     if isinstance(error, errors.MethodNotAllowed):

@@ -59,7 +59,7 @@ async def upload_input(
         raise UnsupportedMediaType("Send the picture itself as the body, as image/png, image/jpeg or image/webp; no form.")
     kept = await upload(deps, caller, project_id, _chunks(request))
     answer = document(InputAnswer, kept.facts, input_id=kept.id, bytes=kept.facts.size_bytes, expires_at=kept.expires_at)
-    return JSONResponse(answer, 201, {"cache-control": "no-store"})
+    return JSONResponse(answer, 201)
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
