@@ -144,6 +144,12 @@ class Settings(BaseSettings):
         120_000,
         ge=0,
     )
+    address_failures_per_minute: int = _setting(
+        "IMAGEJOBS_ADDRESS_FAILURES_PER_MINUTE",
+        "Refused keys and tokens of one address, after which only such as were taken lately are looked at. 0: any number.",
+        300,
+        ge=0,
+    )
     staged_bytes_days: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
     )

@@ -88,6 +88,7 @@ def _rates(settings: Settings) -> Rates:
     return Rates(
         per_key=settings.requests_per_minute,
         per_address=settings.address_requests_per_minute,
+        failures_per_address=settings.address_failures_per_minute,
     )
 
 
