@@ -21,7 +21,7 @@ from imagejobs.web.auth import asking_again
 MEDIA_TYPE = "text/event-stream"
 _HEADERS = {"x-accel-buffering": "no"}
 _STALLED_SECONDS = 30.0
-_RETRY = "retry: 2000\n\n"
+_RETRY_MILLISECONDS = 1_000  # and up to twice as many more: those whom one process sends away do not come back at once
 _PING = ": ping\n\n"
 
 
@@ -63,7 +63,7 @@ def stream_of(request: Request, deps: Deps, job: Job | None, after_seq: int) -> 
 
 async def _written(deps: Deps, batches: AsyncGenerator[list[Event]]) -> AsyncIterator[str]:
     written_at = deps.clock.monotonic()
-    yield _RETRY
+    yield f"retry: {round(_RETRY_MILLISECONDS * (1 + 2 * deps.clock.chance()))}\n\n"
     async with aclosing(batches):
         async for batch in batches:
             now = deps.clock.monotonic()
