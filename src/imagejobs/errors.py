@@ -3,7 +3,7 @@
     ImageJobsError                       code, reason, retry, billed, detail
     ├─ RequestError                      the caller must change something
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
-    │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture
+    │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture · InputsFull
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated                TokenExpired · TokenRefused
     │  ├─ PermissionDenied
@@ -297,6 +297,10 @@ class UnsupportedMediaType(RequestError, reason="unsupported_media_type"):
 
 class UnusablePicture(RequestError, reason="unusable_picture"):
     """What was sent as an input is no picture that may be sent on; it was not kept."""
+
+
+class InputsFull(RequestError, reason="inputs_full"):
+    """The project keeps as many bytes of input pictures as it may; this one was not kept."""
 
 
 class NotFound(RequestError, reason="not_found"):

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
         120_000,
         ge=0,
     )
+    address_failures_per_minute: int = _setting(
+        "IMAGEJOBS_ADDRESS_FAILURES_PER_MINUTE",
+        "Refused keys and tokens of one address, after which only such as were taken lately are looked at. 0: any number.",
+        300,
+        ge=0,
+    )
     staged_bytes_days: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
     )
@@ -156,6 +162,12 @@ class Settings(BaseSettings):
     )
     input_days: int = _setting(
         "IMAGEJOBS_INPUT_DAYS", "How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1
+    )
+    input_bytes_per_project: int = _setting(
+        "IMAGEJOBS_INPUT_BYTES_PER_PROJECT",
+        "Bytes of input pictures that one project may keep; more are refused. 0: any number.",
+        10_000_000_000,
+        ge=0,
     )
     staged_bytes_limit: int = _setting(
         "IMAGEJOBS_STAGED_BYTES_LIMIT",

@@ -60,3 +60,11 @@ PNG = encoded(drawing(), "PNG")
 PNG_FACTS = PictureFacts(media_type="image/png", width=96, height=64)
 JPEG = encoded(drawing(), "JPEG", quality=90)
 WEBP = encoded(drawing(), "WEBP", quality=90)
+
+
+def telling(picture_format: str, told: str, turn: int = 6) -> bytes:
+    """A picture that says beside its pixels where it was taken, as telephones' do, and which way is up."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    exif[0x010E] = told
+    return encoded(drawing(), picture_format, exif=exif.tobytes())

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imagejobs.app.authenticate import authenticate
 from imagejobs.app.keys import create_key
-from imagejobs.domain.access import Scope
+from imagejobs.domain.access import KeyText, Scope
+from imagejobs.domain.jobs import JobStatus
+from imagejobs.errors import Unauthenticated
+from tests.integration.test_walker import Watched
 from tests.support.world import World
 
 pytestmark = pytest.mark.database
@@ -179,6 +184,36 @@ async def test_a_key_without_the_scope_or_revoked_is_refused(world: World) -> No
     await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() WHERE id = $1", maker.id)
     world.deps.keys.clear()
     assert (await world.generate()).status_code == 401
+
+
+async def test_x4_a_wrong_secret_leaves_no_more_trace_than_an_unknown_key(world: World) -> None:
+    known, other = [await create_key(world.deps.database, name) for name in ("known", "other")]
+    guesses = [KeyText(id=known.id, secret=other.secret), KeyText(id="00000000", secret=known.secret)]
+    watched: Any = Watched(world.deps.database)
+    asked, answers = [], []
+    for guess in guesses:
+        watched.statements.clear()
+        with pytest.raises(Unauthenticated) as refused:
+            await authenticate(replace(world.deps, database=watched), str(guess))
+        answers.append(refused.value.detail)
+        asked.append([*watched.statements])
+    assert (answers[0], asked[0]) == (answers[1], asked[1])
+    assert len(asked[0]) == 1
+    assert await world.scalar("SELECT last_used_at FROM imagejobs.api_keys WHERE id = $1", known.id) is None
+    world.client.headers["authorization"] = f"Bearer {known}"
+    assert (await world.client.get("/api/images/jobs")).status_code == 200
+    assert await world.scalar("SELECT last_used_at FROM imagejobs.api_keys WHERE id = $1", known.id) is not None
+
+
+async def test_c13_whatever_people_write_is_kept_as_they_wrote_it(world: World) -> None:
+    words = "\U0001f98a\U0001f468\u200d\U0001f469 e\u0301 \u0130 \ufdfa \u202e\u05e9\u202c \u200b <b>&amp;</b> \\u0000"
+    made = await world.generate(projectId=words[:200], prompt=words, tags=[words], sceneId=words)
+    body = await world.read(made.json()["jobId"])
+    assert (body["projectId"], body["prompt"], body["tags"], body["sceneId"]) == (words, words, [words], words)
+    found = (await world.client.get("/api/images/jobs", params={"tag": words, "sceneId": words})).json()["jobs"]
+    assert [job["jobId"] for job in found] == [body["jobId"]]
+    assert (await world.generate(tags=["\U0001f98a" * 64])).status_code == 202  # characters are counted, not bytes
+    assert (await world.work_off(body["jobId"])).status is JobStatus.COMPLETED
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -9,13 +10,16 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from PIL import Image
 
+from imagejobs.app import upload as uploading
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.keys import create_key
 from imagejobs.domain.access import Scope
-from tests.integration.imaging_pictures import JPEG, PNG, WEBP, jpeg_that_claims, png_of_zeros
+from tests.integration.imaging_pictures import JPEG, PNG, WEBP, drawing, encoded, jpeg_that_claims, png_of_zeros, telling
 from tests.support.deaths import DeadlyProbe, Death
-from tests.support.world import World
+from tests.support.providers import a_png
+from tests.support.world import SOON, World
 
 pytestmark = pytest.mark.database
 
@@ -79,6 +83,20 @@ async def test_c18_p11_p12_what_is_no_whole_picture_is_refused_and_not_kept(worl
     assert await inputs_kept(world) == 0
 
 
+@pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "WEBP"])
+async def test_c18_what_an_upload_tells_beside_its_pixels_is_not_kept(world: World, picture_format: str) -> None:
+    told = [telling(picture_format, place) for place in ("59.9139N 10.7522E", "41.9028N 12.4964E")]
+    ids = {await world.upload(data) for data in told}
+    assert len(ids) == 1  # equal pixels, so the same input
+    kept = await world.scalar("SELECT data FROM imagejobs.inputs WHERE id = $1", UUID(ids.pop()))
+    assert b"59.9139N" not in kept
+    with Image.open(io.BytesIO(kept)) as after, Image.open(io.BytesIO(told[0])) as before:
+        assert dict(after.getexif()) == {0x0112: 6}
+        assert after.tobytes() == before.tobytes()
+    answer = (await post(world, told[1])).json()
+    assert (answer["bytes"], answer["sha256"]) == (len(kept), hashlib.sha256(kept).hexdigest())
+
+
 @pytest.mark.parametrize("rest", [JPEG, b"\0" * 512, b"\r\n"], ids=["second picture", "zeros", "line end"])
 async def test_a_telephones_second_picture_and_padding_behind_a_picture_are_cut_off(world: World, rest: bytes) -> None:
     body = (await post(world, JPEG + rest)).json()
@@ -96,6 +114,35 @@ async def test_c18_the_limit_holds_for_announced_and_for_streamed_bodies_and_is_
         answer = await post(world, body)
         assert (answer.status_code, answer.json()["reason"]) == (413, "body_too_large")
         assert str(limit) in answer.json()["detail"]
+    assert await inputs_kept(world) == 0
+
+
+async def test_a_project_keeps_so_many_bytes_of_inputs_and_others_have_room(world: World) -> None:
+    policy = replace(world.deps.policy, input_bytes_per_project=3 * 65_536)
+    world.client._transport.app.state.deps = replace(world.deps, policy=policy)  # type: ignore[attr-defined]
+    first, *others = [a_png(8, color) for color in ("red", "green", "blue", "white")]
+    assert [(await post(world, data)).status_code for data in (first, *others)] == [201, 201, 201, 409]
+    refused = await post(world, encoded(drawing(300, 300), "PNG"))
+    body = refused.json()
+    assert (refused.status_code, body["code"], body["reason"]) == (409, "PERMANENT", "inputs_full")
+    assert all(word in body["detail"] for word in ("196608", "7 days", "name such as are there"))
+    assert (await post(world, first)).status_code == 201  # the same bytes need no room
+    assert (await post(world, others[-1], projectId="other")).status_code == 201
+    await world.scalar("DELETE FROM imagejobs.inputs WHERE sha256 = $1 RETURNING 1", hashlib.sha256(first).digest())
+    assert (await post(world, others[-1])).status_code == 201
+    assert await inputs_kept(world) == 4
+
+
+async def test_c18_a_sender_who_takes_for_ever_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploading, "_RECEIVE_SECONDS", 0.1)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield PNG[:-1]
+        await asyncio.Event().wait()
+
+    answer = await asyncio.wait_for(post(world, dripping()), SOON)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_request")
+    assert "did not arrive" in answer.json()["detail"]
     assert await inputs_kept(world) == 0
 
 

@@ -17,7 +17,7 @@ from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import Billed, Code, OutcomeUnknown, ProviderUnreachable
 from imagejobs.imaging import Decoder
 from imagejobs.ports import ModelCapability
-from tests.integration.imaging_pictures import PNG, png_of_zeros
+from tests.integration.imaging_pictures import PNG, png_of_zeros, telling
 from tests.support.deaths import DeadlyProbe, Death
 from tests.support.invariants import broken_invariants
 from tests.support.providers import PRICE, Scripted, a_png
@@ -66,6 +66,21 @@ async def test_f4_a_job_gets_its_pictures_identity_first_and_is_bought_once(buyi
     assert request.mask is not None
     assert request.mask.media_type == "image/png"
     assert len(scripted.bill) == 2
+
+
+async def test_c18_what_a_fetched_picture_tells_is_not_sent_on_and_a_picture_of_ours_keeps_its_marks(
+    buying: World, scripted: Scripted
+) -> None:
+    place = "59.9139N 10.7522E"
+    scripted.data = telling("PNG", place, turn=1)
+    earlier = (await buying.generate()).json()["jobId"]
+    await buying.work_off(earlier)
+    with scripted_server(Reply(content=telling("JPEG", place))) as site:
+        answer = await buying.generate(referenceImages=[{"url": site.url}], jobType="edit", sourceImage={"jobId": earlier})
+        assert (await buying.work_off(answer.json()["jobId"])).status is JobStatus.COMPLETED
+    sent = scripted.requests[-1]
+    assert sent.source_image is not None
+    assert (place.encode() in sent.references[0].data, sent.source_image.data == scripted.data) == (False, True)
 
 
 async def test_c18_an_expired_or_unknown_input_is_refused_before_anything_is_written(buying: World) -> None:
@@ -305,6 +320,19 @@ async def test_a_failed_job_keeps_its_pictures_for_a_retry_for_thirty_days(buyin
         await buying.scalar("UPDATE image_generation_jobs SET completed_at = now() - interval '31 days'")
         await sweep(buying.deps)
         assert await inputs_kept(buying) == 0
+
+
+async def test_a_fetched_picture_that_finds_no_room_fails_its_job_before_money_is_spent(
+    buying: World, scripted: Scripted
+) -> None:
+    policy = replace(buying.deps.policy, input_bytes_per_project=65_536)
+    full = replace(buying, deps=replace(buying.deps, policy=policy))
+    await full.upload(PNG)
+    with scripted_server(Reply(content=a_png(8, "red"))) as site:
+        job = await full.work_off((await full.generate(referenceImages=[{"url": site.url}])).json()["jobId"])
+    assert job.failure is not None
+    assert (job.failure.reason, "at most 65536 bytes" in job.failure.message) == ("input_unavailable", True)
+    assert (scripted.sends, await inputs_kept(buying)) == ([], 1)
 
 
 async def test_every_picture_of_a_batch_gets_the_same_inputs(buying: World, scripted: Scripted) -> None:

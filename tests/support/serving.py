@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-import uvicorn
+from fastapi import FastAPI
 
 from imagejobs.app.deps import Deps
 from imagejobs.cli.api import DrainingServer
@@ -33,13 +33,10 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(deps: Deps, headers: httpx2.Headers) -> AsyncIterator[Serving]:
+async def serving(deps: Deps, headers: httpx2.Headers, app: FastAPI | None = None) -> AsyncIterator[Serving]:
     """Serve `deps` as `imagejobs api` does, until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        create_app(deps, tokens=tokens_by_secret()), http="httptools", ws="none", lifespan="off", log_config=None
-    )
-    server = DrainingServer(config, deps.waiters)
+    server = DrainingServer(app or create_app(deps, tokens=tokens_by_secret()), deps.waiters)
     task = asyncio.create_task(server.serve([listening]))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     authorization = {"authorization": headers["authorization"]}

@@ -1,11 +1,9 @@
-"""What input pictures a request needs, where each has its place, and where a picture ends in its bytes."""
+"""What input pictures a request needs, and where each has its place."""
 
 import asyncio
-import io
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from imagejobs.app.choose import require_capable
 from imagejobs.app.preflight import require_coherent
@@ -14,8 +12,6 @@ from imagejobs.domain.inputs import MOST_JOB_BYTES, misfit, slots_of
 from imagejobs.domain.jobs import JobType, PictureFacts
 from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.errors import InvalidField, UnsupportedCapability
-from imagejobs.imaging.extent import picture_end
-from imagejobs.imaging.wire import Format
 from imagejobs.ports import ModelCapability
 
 A_PICTURE = PictureSource(url="https://example.com/a.png")
@@ -28,12 +24,6 @@ def a_request(job_type: JobType = JobType.GENERATE, **changes: Any) -> ImageRequ
 
 def facts(width: int = 8, height: int = 8, size_bytes: int = 100) -> PictureFacts:
     return PictureFacts(sha256=b"", media_type="image/png", size_bytes=size_bytes, width=width, height=height)
-
-
-def encoded(picture_format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").save(out, picture_format, **options)
-    return out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -105,20 +95,3 @@ async def test_a_large_want_is_not_starved_by_small_ones_and_gets_its_room() -> 
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert order == [10, 1]
     await asyncio.wait_for(want(10), 5)
-
-
-@pytest.mark.parametrize(
-    ("picture_format", "data"),
-    [
-        (Format.PNG, encoded("PNG")),
-        (Format.WEBP, encoded("WEBP")),
-        (Format.WEBP, encoded("WEBP", lossless=True)),
-        (Format.JPEG, encoded("JPEG")),
-        (Format.JPEG, encoded("JPEG", progressive=True, quality=95)),
-        (Format.JPEG, encoded("JPEG", restart_marker_blocks=2)),
-        (Format.JPEG, encoded("JPEG", exif=b"Exif\0\0" + encoded("JPEG")[:60_000])),  # as a camera's thumbnail
-    ],
-)
-def test_p11_a_picture_ends_where_its_format_says(picture_format: Format, data: bytes) -> None:
-    for rest in (b"", b"PK\x03\x04 a ZIP archive", data):
-        assert picture_end(data + rest, picture_format) == len(data)

@@ -34,6 +34,7 @@ class Policy:
     idle_seconds: float = 30.0
     input_max_bytes: int = 20 * 1024 * 1024
     input_days: int = 7
+    input_bytes_per_project: int = 10_000_000_000
     ownership_query: str | None = None
     ping_seconds: float = 15.0
     stream_seconds: float = 600.0

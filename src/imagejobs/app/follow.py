@@ -18,7 +18,7 @@ from imagejobs.errors import DatabaseUnavailable, RequestError, SignInUnavailabl
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 4.0  # at the most 4.8, and 5 for which a revoked key may be remembered: within 10 a stream is ended
 _DEAF_LOOK_SECONDS = 2.0
 _READ_SECONDS = 15.0
 

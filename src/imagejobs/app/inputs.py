@@ -10,7 +10,7 @@ from uuid import UUID
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
-from imagejobs.app.pictures import judged
+from imagejobs.app.pictures import judged, keep_picture
 from imagejobs.app.room import MemoryRoom
 from imagejobs.app.visible import lock_claimed
 from imagejobs.db import artifacts, inputs, job_reads
@@ -22,6 +22,7 @@ from imagejobs.errors import (
     AddressUnreachable,
     DeadlineExceeded,
     DownloadRejected,
+    InputsFull,
     InputUnavailable,
     InputUnreachable,
     StorageError,
@@ -94,9 +95,9 @@ async def _fill(deps: Deps, claim: Claim, slot: Slot) -> None:
         new = inputs.NewInput(id=new_id(), project_id=claim.job.project_id, facts=facts, data=own)
         async with deps.database.transaction() as tx:
             await lock_claimed(tx, claim)
-            kept = await inputs.keep(tx, new)
+            kept = await keep_picture(deps, tx, new)
             await inputs.hold(tx, [claim.job_id], [(slot.name, kept.id)])
-    except (AddressRefused, DownloadRejected, UnusablePicture) as error:
+    except (AddressRefused, DownloadRejected, InputsFull, UnusablePicture) as error:
         raise InputUnavailable(f"{slot.field}: {error.detail}") from error
     except AddressUnreachable as error:
         raise InputUnreachable(f"{slot.field}: {error.detail}") from error

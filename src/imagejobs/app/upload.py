@@ -7,7 +7,7 @@ from typing import IO
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
-from imagejobs.app.pictures import judged
+from imagejobs.app.pictures import judged, keep_picture
 from imagejobs.app.submit import require_project
 from imagejobs.app.users import permitted
 from imagejobs.db import inputs
@@ -44,7 +44,7 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
             )
             await deps.probe("input.before_commit")
             async with deps.database.transaction() as tx:
-                return await inputs.keep(tx, new)
+                return await keep_picture(deps, tx, new)
 
 
 async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from imagejobs import __version__
 from imagejobs.app.waiters import Waiters
@@ -20,6 +21,7 @@ from imagejobs.cli.logs import configure_logging
 from imagejobs.errors import ConfigurationError
 from imagejobs.net.http import Outbound
 from imagejobs.settings import Settings, load_settings
+from imagejobs.web.protocol import BoundedProtocol
 from imagejobs.web.rates import Rates
 from imagejobs.web.server import create_app, routes_of
 from imagejobs.web.signing_keys import SigningKeys
@@ -64,19 +66,9 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
     tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
         app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=_rates(settings))
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
         first = [f"imagejobs {__version__} API on {settings.served_url}", f"pictures: {storage_place(settings)}"]
         announce("\n".join([*first, *routes_of(app)]))
-        await DrainingServer(config, deps.waiters).serve([listening])
+        await DrainingServer(app, deps.waiters).serve([listening])
 
 
 def tokens_of(settings: Settings) -> UserTokens | None:
@@ -93,13 +85,27 @@ def tokens_of(settings: Settings) -> UserTokens | None:
 
 
 def _rates(settings: Settings) -> Rates:
-    return Rates(per_key=settings.requests_per_minute, per_address=settings.address_requests_per_minute)
+    return Rates(
+        per_key=settings.requests_per_minute,
+        per_address=settings.address_requests_per_minute,
+        failures_per_address=settings.address_failures_per_minute,
+    )
 
 
 class DrainingServer(uvicorn.Server):
     """Sends away whoever waits for news before it waits for the open requests to end."""
 
-    def __init__(self, config: uvicorn.Config, waiters: Waiters) -> None:
+    def __init__(self, app: FastAPI, waiters: Waiters) -> None:
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
         super().__init__(config)
         self._waiters = waiters
 

@@ -15,6 +15,7 @@ from imagejobs.ports import Transaction
 _FACTS = "id, project_id, sha256, media_type, size_bytes, width, height, expires_at"
 _IN_A_CAPSULE = "EXISTS (SELECT FROM imagejobs.style_capsules AS capsule WHERE inputs.id = ANY(capsule.inputs))"
 _HOLD_SECONDS = 3600.0
+_LEAST_BYTES = 65_536  # that a picture counts for: its row is read and written like that of a large one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,19 @@ async def keep(tx: Transaction, new: NewInput) -> KeptInput:
     )
     assert row is not None  # INSERT … RETURNING of one row
     return _kept(row)
+
+
+async def bytes_with(tx: Transaction, new: NewInput) -> int:
+    """The bytes that the project keeps once it keeps this picture; each counts for 64 KiB at least."""
+    total: int = await tx.fetchval(
+        "SELECT greatest($3::bigint, $4) + coalesce(sum(greatest(size_bytes, $4)), 0)::bigint "
+        "FROM imagejobs.inputs WHERE project_id = $1 AND sha256 <> $2",
+        new.project_id,
+        new.facts.sha256,
+        new.facts.size_bytes,
+        _LEAST_BYTES,
+    )
+    return total
 
 
 async def take(tx: Transaction, project_id: str, input_ids: Sequence[UUID]) -> dict[UUID, KeptInput]:

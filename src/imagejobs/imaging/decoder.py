@@ -85,16 +85,16 @@ class Decoder:
 
         A picture cut off, or a PNG with a wrong checksum, is corrupt. Of an animated one only the first frame is decoded.
         """
-        request = self._request(Operation.INSPECT, data)
-        reply = await self._run(request)
-        return PictureFacts(media_type=request.format.media_type, width=reply.width, height=reply.height)
+        return (await self._seen(Operation.INSPECT, data))[0]
 
-    async def measure(self, data: bytes) -> tuple[PictureFacts, int]:
-        """As `inspect`, and how many of the bytes are the picture: what follows them is another file glued on."""
-        request = self._request(Operation.MEASURE, data)
-        reply = await self._run(request)
-        facts = PictureFacts(media_type=request.format.media_type, width=reply.width, height=reply.height)
-        return facts, EXTENT.unpack(reply.payload)[0]
+    async def clean(self, data: bytes) -> tuple[PictureFacts, bytes, int]:
+        """As `inspect` of the picture without metadata; also its bytes then, and how many it took up with them.
+
+        What follows these is another file glued on. Pixels, colour profile and orientation are as they were.
+        """
+        facts, payload = await self._seen(Operation.CLEAN, data)
+        end = EXTENT.unpack_from(payload)[0]
+        return facts, payload[EXTENT.size :] or data[:end], end
 
     async def thumbnail(self, data: bytes, max_edge: int = 512) -> Thumbnail:
         """Shrink the picture to at most `max_edge` pixels a side, never enlarging it; raises as `inspect` does.
@@ -106,6 +106,11 @@ class Decoder:
         reply = await self._run(self._request(Operation.THUMBNAIL, data, max_edge))
         blurhash = reply.payload[:BLURHASH_LENGTH].decode("ascii", "replace")
         return Thumbnail(data=reply.payload[BLURHASH_LENGTH:], width=reply.width, height=reply.height, blurhash=blurhash)
+
+    async def _seen(self, operation: Operation, data: bytes) -> tuple[PictureFacts, bytes]:
+        request = self._request(operation, data)
+        reply = await self._run(request)
+        return PictureFacts(media_type=request.format.media_type, width=reply.width, height=reply.height), reply.payload
 
     def _request(self, operation: Operation, data: bytes, max_edge: int = 0) -> Request:
         picture_format = sniff(data)

@@ -8,10 +8,10 @@ from typing import Self
 REQUEST = struct.Struct("!BBHI")
 REPLY = struct.Struct("!BIII")
 EXTENT = struct.Struct("!I")
-"""How many bytes the picture takes: the payload of a measurement."""
+"""How many of the bytes the picture took up; in the payload of a cleaning its own bytes follow, where they are others."""
 BLURHASH_LENGTH = 28
 """Of the 4 by 3 components made here; a thumbnail's payload is its BlurHash, then its WebP bytes."""
-MAX_REPLY_BYTES = 16 * 1024 * 1024
+MAX_REPLY_BYTES = 65 * 1024 * 1024
 
 
 class Format(IntEnum):
@@ -31,7 +31,7 @@ class Operation(IntEnum):
 
     INSPECT = 1
     THUMBNAIL = 2
-    MEASURE = 3
+    CLEAN = 3
 
 
 class Status(IntEnum):

@@ -27,7 +27,13 @@ async def caller_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
     """Who asks; `Unauthenticated` where nobody can tell."""
-    deps, token = deps_of(request), credentials.credentials if credentials else None
+    caller = await _proven(request, credentials.credentials if credentials else None)
+    request.state.is_proven = True  # for `web.rates`
+    return caller
+
+
+async def _proven(request: Request, token: str | None) -> Caller:
+    deps = deps_of(request)
     if token is None or not looks_like_a_token(token):
         return await authenticate(deps, token)
     tokens: UserTokens | None = request.app.state.tokens

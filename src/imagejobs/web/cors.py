@@ -1,4 +1,4 @@
-"""Cross-origin requests (A15), answered for the configured origins only, on every answer there is."""
+"""What every answer there is says: which origins may read it (A15), and that it is not to be kept, framed or run."""
 
 import logging
 from collections.abc import Sequence
@@ -17,6 +17,12 @@ REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-
 EXPOSED_HEADERS = (
     *("Location", "Idempotent-Replayed", "ETag", "Retry-After", "Preference-Applied", "Allow", "WWW-Authenticate"),
     *("RateLimit", "RateLimit-Policy"),
+)
+_CAREFUL = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
 )
 
 
@@ -45,7 +51,10 @@ class Cors(CORSMiddleware):
 
 
 class LastResort:
-    """Turns a fault of ours into a problem document inside of `Cors`; the framework's own answer would stand outside."""
+    """Adds to each answer the careful headers that its route does not set otherwise, and answers where no route could.
+
+    A fault of ours becomes a problem document inside of `Cors`; the framework's own answer would stand outside.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -56,6 +65,9 @@ class LastResort:
         async def watched(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(header for header in _CAREFUL if header[0] not in there)]
             await send(message)
 
         try:
@@ -65,4 +77,4 @@ class LastResort:
                 raise
             logger.exception("http.internal_error", extra={"path": scope.get("path")})
             fault = InternalError("A fault inside imagejobs; its log says more. It is safe to try again.")
-            await problem(fault)(scope, receive, send)
+            await problem(fault)(scope, receive, watched)

@@ -12,7 +12,6 @@ from imagejobs.web.auth import WiredDeps
 router = APIRouter(tags=["files"])
 
 _HEADERS = {
-    "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
     "content-disposition": "inline",
     "cache-control": "public, max-age=31536000, immutable",

@@ -23,6 +23,7 @@ STATUSES: Mapping[type[ImageJobsError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.InvalidTransition: 409,
+    errors.InputsFull: 409,
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.AddressUnreachable: 503,
@@ -66,7 +67,7 @@ def problem(error: ImageJobsError) -> Response:
 
 
 def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers: dict[str, str] = {}
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="imagejobs"'
     if isinstance(error, errors.MethodNotAllowed):

@@ -19,10 +19,11 @@ _MOST_BUCKETS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Requests a minute, each may come in one go; 0 for any number."""
+    """Requests a minute, each may come in one go; 0 for any number. Failures are keys and tokens that were refused."""
 
     per_key: int = 0
     per_address: int = 0
+    failures_per_address: int = 0
 
 
 @dataclass
@@ -31,13 +32,14 @@ class _Buckets:
 
     name: str
     quota: int
+    counted: str
     _left: "OrderedDict[bytes | str, tuple[float, float]]" = field(default_factory=OrderedDict)
 
-    def take(self, sender: bytes | str, now: float) -> float:
-        """The tokens left after taking one; below zero nothing was taken."""
+    def take(self, sender: bytes | str, now: float, tokens: int = 1) -> float:
+        """The tokens left after taking so many; below zero nothing was taken."""
         left, at = self._left.pop(sender, (float(self.quota), now))
-        left = min(float(self.quota), left + (now - at) * self.quota / _WINDOW_SECONDS) - 1
-        self._left[sender] = (left if left >= 0 else left + 1, now)
+        left = min(float(self.quota), left + (now - at) * self.quota / _WINDOW_SECONDS) - tokens
+        self._left[sender] = (left if left >= 0 else left + tokens, now)
         if len(self._left) > _MOST_BUCKETS:
             self._left.popitem(last=False)
         return left
@@ -55,44 +57,67 @@ class _Buckets:
 class RateLimit:
     """Refuses requests to the API above the rates, before anything else looks at them.
 
-    A key counts by its whole text, proven or not, so that nobody can use up another's share by guessing its id.
+    A key counts by its whole text, proven or not, so that nobody can use up another's share by guessing its id. An address
+    with too many failures gets no further keys looked at, but those that were taken lately: its good callers go on.
     """
 
     def __init__(self, app: ASGIApp, rates: Rates, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._clock = clock
-        self._by_key = _Buckets("key", rates.per_key) if rates.per_key else None
-        self._by_address = _Buckets("address", rates.per_address) if rates.per_address else None
+        self._by_key = _Buckets("key", rates.per_key, "requests for this key")
+        self._by_address = _Buckets("address", rates.per_address, "requests for this address")
+        self._failures = _Buckets("failures", rates.failures_per_address, "refused keys from this address")
+        self._proven: OrderedDict[bytes, None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        taken = self._take(scope)
+        address = (scope.get("client") or ("",))[0]
+        token = Headers(scope=scope).get("authorization")
+        key = hashlib.blake2b(token.encode(), digest_size=16).digest() if token else None
+        was_proven = key in self._proven
+        taken = self._take(address, key)
+        over = [(buckets, left) for buckets, left in taken if left < 0]
 
         async def telling(message: Message) -> None:
-            if message["type"] == "http.response.start" and taken:
+            if message["type"] == "http.response.start":
+                if key and not over:
+                    is_refused = message["status"] == 401
+                    self._learn(key, is_proven=scope.get("state", {}).get("is_proven", False), is_refused=is_refused)
+                    self._failures.take(address, self._clock(), is_refused - (not was_proven))
                 headers = MutableHeaders(scope=message)
-                headers["ratelimit-policy"] = ", ".join(buckets.policy for buckets, _ in taken)
-                headers["ratelimit"] = ", ".join(buckets.state(left) for buckets, left in taken)
+                if taken:
+                    headers["ratelimit-policy"] = ", ".join(buckets.policy for buckets, _ in taken)
+                    headers["ratelimit"] = ", ".join(buckets.state(left) for buckets, left in taken)
             await send(message)
 
-        over = [(buckets, left) for buckets, left in taken if left < 0]
         if not over:
             await self._app(scope, receive, telling)
             return
         wait = max(-left * _WINDOW_SECONDS / buckets.quota for buckets, left in over)
-        whose = " and ".join(buckets.name for buckets, _ in over)
-        refusal = TooManyRequests(f"Too many requests for this {whose}; wait, and send the same again.", math.ceil(wait))
+        counted = " and ".join(buckets.counted for buckets, left in over)
+        refusal = TooManyRequests(f"Too many {counted}; wait, and send the same again.", math.ceil(wait))
         await problem(refusal)(scope, receive, telling)
 
-    def _take(self, scope: Scope) -> list[tuple[_Buckets, float]]:
+    def _take(self, address: str, key: bytes | None) -> list[tuple[_Buckets, float]]:
         now = self._clock()
         taken = []
-        if self._by_address is not None:
-            taken.append((self._by_address, self._by_address.take((scope.get("client") or ("",))[0], now)))
-        token = Headers(scope=scope).get("authorization")
-        if self._by_key is not None and token:
-            sender = hashlib.blake2b(token.encode(), digest_size=16).digest()
-            taken.append((self._by_key, self._by_key.take(sender, now)))
+        if self._by_address.quota:
+            taken.append((self._by_address, self._by_address.take(address, now)))
+        if key and self._by_key.quota:
+            taken.append((self._by_key, self._by_key.take(key, now)))
+        if key and self._failures.quota and key not in self._proven:
+            left = self._failures.take(address, now)  # given back where the key was not refused
+            taken += [(self._failures, left)] if left < 0 else []
         return taken
+
+    def _learn(self, key: bytes, *, is_proven: bool, is_refused: bool) -> None:
+        """Remember who was let in; a request that failed before its key was looked at says nothing of it."""
+        if is_refused:
+            self._proven.pop(key, None)
+        elif is_proven:
+            self._proven[key] = None
+            self._proven.move_to_end(key)
+        if len(self._proven) > _MOST_BUCKETS:
+            self._proven.popitem(last=False)

@@ -128,21 +128,18 @@ def _claims(token: str, key: Any, algorithm: str, rules: TokenRules) -> dict[str
     return claims
 
 
+_REFUSALS = {
+    jwt.InvalidSignatureError: ("token_signature", "its signature is not of the configured project"),
+    jwt.InvalidAudienceError: ("token_audience", "it is meant for another audience"),
+    jwt.InvalidIssuerError: ("token_issuer", "it comes from another issuer than SUPABASE_URL/auth/v1"),
+    jwt.ImmatureSignatureError: ("token_not_yet_valid", "it is valid only later; compare the clocks of the two machines"),
+    jwt.MissingRequiredClaimError: ("token_claim", "it lacks one of exp, sub, aud, iss and role"),
+}
+
+
 def _refusal(error: jwt.PyJWTError) -> TokenRefused:
     """The check that failed, in our own words: the library's may quote the token."""
-    match error:
-        case jwt.InvalidSignatureError():
-            return TokenRefused("token_signature", "its signature is not of the configured project")
-        case jwt.InvalidAudienceError():
-            return TokenRefused("token_audience", "it is meant for another audience")
-        case jwt.InvalidIssuerError():
-            return TokenRefused("token_issuer", "it comes from another issuer than SUPABASE_URL/auth/v1")
-        case jwt.ImmatureSignatureError():
-            return TokenRefused("token_not_yet_valid", "it is valid only later; compare the clocks of the two machines")
-        case jwt.MissingRequiredClaimError():
-            return TokenRefused("token_claim", "it lacks one of exp, sub, aud, iss and role")
-        case _:
-            return TokenRefused("token_malformed", "its claims cannot be read")
+    return TokenRefused(*_REFUSALS.get(type(error), ("token_malformed", "its claims cannot be read")))
 
 
 def _user(claims: dict[str, Any]) -> str:

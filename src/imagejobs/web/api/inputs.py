@@ -36,6 +36,7 @@ class InputAnswer(Wire):
     PATH,
     status_code=201,
     response_model=InputAnswer,
+    responses={409: {"description": "The project keeps as many bytes of inputs as it may."}},
     summary="Upload a reference, source or mask",
     openapi_extra={
         "requestBody": {
@@ -58,7 +59,7 @@ async def upload_input(
         raise UnsupportedMediaType("Send the picture itself as the body, as image/png, image/jpeg or image/webp; no form.")
     kept = await upload(deps, caller, project_id, _chunks(request))
     answer = document(InputAnswer, kept.facts, input_id=kept.id, bytes=kept.facts.size_bytes, expires_at=kept.expires_at)
-    return JSONResponse(answer, 201, {"cache-control": "no-store"})
+    return JSONResponse(answer, 201)
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

@@ -42,7 +42,6 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as `I
 _NO_MONEY: dict[int | str, dict[str, Any]] = {402: {"description": "A budget has no room for it, or it is above `maxCost`."}}
 _NOT_NOW: dict[int | str, dict[str, Any]] = {409: {"description": "The job's state does not allow it."}}
 _LONGEST_WAIT_SECONDS = 60
-_PRIVATE = {"cache-control": "private, no-cache"}
 _ANY_FAILURE = RetryBody()
 
 
@@ -64,7 +63,7 @@ async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller
 
 
 def _accepted(job_id: UUID, document: dict[str, Any], *, is_replay: bool) -> Response:
-    headers = {"location": f"/api/images/jobs/{job_id}", "cache-control": "no-store"}
+    headers = {"location": f"/api/images/jobs/{job_id}"}
     if is_replay:
         headers["idempotent-replayed"] = "true"
     return JSONResponse(document, 200 if is_replay else 202, headers)
@@ -176,7 +175,7 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _
 async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
     receipt = await cancel_job(deps, caller, _parsed(job_id))
-    return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit), headers={"cache-control": "no-store"})
+    return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit))
 
 
 @router.patch("/jobs/{job_id}", response_model=JobBody, responses=_NOT_NOW, summary="Change the priority of a queued job")
@@ -195,7 +194,7 @@ async def resolve(job_id: str, body: ResolveBody, deps: WiredDeps, caller: Asker
     """Settle the job's unknown spend by a person's word: posted, or released."""
     micros = await resolve_outcome(deps, caller, _parsed(job_id), billed=body.billed)
     posted = float(to_credits(micros, deps.policy.micros_per_credit))
-    return JSONResponse({"jobId": job_id, "posted": posted}, headers={"cache-control": "no-store"})
+    return JSONResponse({"jobId": job_id, "posted": posted})
 
 
 def _parsed(job_id: str) -> UUID:
@@ -214,7 +213,7 @@ def _rendered(document: dict[str, Any]) -> tuple[bytes, str]:
 def _fresh(request: Request, document: dict[str, Any]) -> Response:
     """The document, or 304 where the caller has it already."""
     body, etag = _rendered(document)
-    headers = {**_PRIVATE, "etag": etag, "x-content-type-options": "nosniff"}
+    headers = {"cache-control": "private, no-cache", "etag": etag}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

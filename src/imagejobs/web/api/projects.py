@@ -14,7 +14,6 @@ from imagejobs.web.auth import Asker, WiredDeps
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
-_FRESH = {"cache-control": "no-store"}
 ProjectId = Annotated[Id, Path(description="The project, by the application's own id.")]
 UserId = Annotated[Id, Path(description="The user, by the `sub` of their token.")]
 
@@ -56,7 +55,7 @@ class MemberList(Wire):
 @router.get("/{project_id}", response_model=ProjectBody, summary="Read a project")
 async def read_project(project_id: ProjectId, deps: WiredDeps, caller: Asker) -> Response:
     """The project, for everybody who may read its jobs."""
-    return JSONResponse(_project_json(await get_project(deps, caller, project_id)), headers=_FRESH)
+    return JSONResponse(_project_json(await get_project(deps, caller, project_id)))
 
 
 @router.put(
@@ -69,14 +68,14 @@ async def write_project(project_id: ProjectId, body: ProjectWrite, deps: WiredDe
     """Make the project, or replace its name and policy. A repeat changes nothing."""
     words = ProjectWords(name=body.name, on_unknown_outcome=body.on_unknown_outcome)
     project, is_new = await put_project(deps, caller, project_id, words)
-    return JSONResponse(_project_json(project), 201 if is_new else 200, _FRESH)
+    return JSONResponse(_project_json(project), 201 if is_new else 200)
 
 
 @router.get("/{project_id}/members", response_model=MemberList, summary="List a project's members")
 async def read_members(project_id: ProjectId, deps: WiredDeps, caller: Asker) -> Response:
     """The users who have a role in the project."""
     members = await list_members(deps, caller, project_id)
-    return JSONResponse({"members": [_member_json(member) for member in members]}, headers=_FRESH)
+    return JSONResponse({"members": [_member_json(member) for member in members]})
 
 
 @router.put("/{project_id}/members/{user_id}", status_code=204, summary="Give a user a role in a project")
@@ -85,14 +84,14 @@ async def write_member(
 ) -> Response:
     """Make the user a member, or change their role, but not one's own. A repeat changes nothing."""
     await put_member(deps, caller, project_id, user_id, body.role)
-    return Response(status_code=204, headers=_FRESH)
+    return Response(status_code=204)
 
 
 @router.delete("/{project_id}/members/{user_id}", status_code=204, summary="End a user's membership")
 async def delete_member(project_id: ProjectId, user_id: UserId, deps: WiredDeps, caller: Asker) -> Response:
     """End the membership, at once. Whom the ownership query names is back with their next request."""
     await remove_member(deps, caller, project_id, user_id)
-    return Response(status_code=204, headers=_FRESH)
+    return Response(status_code=204)
 
 
 def _project_json(project: Project) -> dict[str, object]:

@@ -48,7 +48,7 @@ async def ask_price(body: GenerateBody, deps: WiredDeps, caller: Asker) -> Respo
     """
     micros_per_credit = deps.policy.micros_per_credit
     quoted = await quote(deps, caller, body.request(micros_per_credit))
-    return JSONResponse(_json(quoted, micros_per_credit), headers={"cache-control": "no-store"})
+    return JSONResponse(_json(quoted, micros_per_credit))
 
 
 def _json(quoted: Quoted, micros_per_credit: int) -> dict[str, object]:

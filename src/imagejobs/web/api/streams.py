@@ -19,9 +19,9 @@ from imagejobs.web.api.answers import iso
 from imagejobs.web.auth import asking_again
 
 MEDIA_TYPE = "text/event-stream"
-_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no", "x-content-type-options": "nosniff"}
+_HEADERS = {"x-accel-buffering": "no"}
 _STALLED_SECONDS = 30.0
-_RETRY = "retry: 2000\n\n"
+_RETRY_MILLISECONDS = 1_000  # and up to twice as many more: those whom one process sends away do not come back at once
 _PING = ": ping\n\n"
 
 
@@ -57,13 +57,13 @@ def last_seen(request: Request) -> int:
 def stream_of(request: Request, deps: Deps, job: Job | None, after_seq: int) -> Response:
     """The job's events after `after_seq` as they come; 204 where none can come any more, so that clients stop asking."""
     if job is None:
-        return Response(status_code=204, headers={"cache-control": "no-store"})
+        return Response(status_code=204)
     return EventStream(_written(deps, follow_job(deps, asking_again(request), job, after_seq)), headers=_HEADERS)
 
 
 async def _written(deps: Deps, batches: AsyncGenerator[list[Event]]) -> AsyncIterator[str]:
     written_at = deps.clock.monotonic()
-    yield _RETRY
+    yield f"retry: {round(_RETRY_MILLISECONDS * (1 + 2 * deps.clock.chance()))}\n\n"
     async with aclosing(batches):
         async for batch in batches:
             now = deps.clock.monotonic()

@@ -25,7 +25,6 @@ from imagejobs.web.auth import Asker, WiredDeps
 
 router = APIRouter(prefix="/api/projects/{projectId}/styles", tags=["styles"])
 
-_NO_STORE = {"cache-control": "no-store"}
 _MAX_CURSOR = 1_100  # of an id of 200 characters of four bytes each
 
 ProjectId = Annotated[Id, Path(alias="projectId")]
@@ -88,13 +87,13 @@ async def write_style(
 ) -> Response:
     """Make the style, or replace it whole. Jobs that exist keep what they took; later ones take this."""
     style, is_new = await put_style(deps, caller, project_id, style_id, body.style())
-    return JSONResponse(_json(project_id, style), 201 if is_new else 200, _NO_STORE)
+    return JSONResponse(_json(project_id, style), 201 if is_new else 200)
 
 
 @router.get("/{styleId}", response_model=StyleBody, summary="Read a style")
 async def read_style(project_id: ProjectId, style_id: StyleId, deps: WiredDeps, caller: Asker) -> Response:
     """The style as it stands."""
-    return JSONResponse(_json(project_id, await get_style(deps, caller, project_id, style_id)), headers=_NO_STORE)
+    return JSONResponse(_json(project_id, await get_style(deps, caller, project_id, style_id)))
 
 
 @router.get("", response_model=StyleList, summary="List styles")
@@ -110,14 +109,14 @@ async def read_styles(
     page = await list_styles(deps, caller, project_id, after, limit)
     next_cursor = None if page.next_after is None else cursors.encode_id(page.next_after)
     body = {"styles": [_json(project_id, style) for style in page.styles], "nextCursor": next_cursor}
-    return JSONResponse(body, headers=_NO_STORE)
+    return JSONResponse(body)
 
 
 @router.delete("/{styleId}", status_code=204, summary="Delete a style")
 async def remove_style(project_id: ProjectId, style_id: StyleId, deps: WiredDeps, caller: Asker) -> Response:
     """Remove the style. Jobs that took it go on, and their retries too; new ones cannot name it."""
     await delete_style(deps, caller, project_id, style_id)
-    return Response(status_code=204, headers=_NO_STORE)
+    return Response(status_code=204)
 
 
 def _json(project_id: str, style: Style) -> dict[str, Any]:
