@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from tests.support.gemini_server import KEY, GeminiServer, running_gemini
+from tests.support.pages import is_said
 from tests.support.supabase_server import PUBLISHABLE_KEY, SECRET_KEY, SupabaseDouble, supabase_double
 from tests.support.up import Place, Up, place, up
 
@@ -89,13 +90,6 @@ class Reader:
 
     def up(self, *arguments: str) -> AbstractContextManager[Up]:
         return up(self.at, *arguments, **self.outside)
-
-
-def is_said(expected: str, said: str) -> bool:
-    """Whether a line says it; `…` stands for anything, and runs of spaces are one."""
-    pattern = ".*".join(r"\s+".join(map(re.escape, part.split())) for part in expected.strip("`").split("…"))
-    pattern = re.sub(r"(?<=\S) ?\.\* ?(?=\S)", ".*", pattern)
-    return re.search(pattern, said) is not None
 
 
 @contextmanager

@@ -117,9 +117,11 @@ async def test_f7_a_picture_that_costs_money_is_bought_after_a_yes_to_its_price_
 async def test_f7_a_job_that_fails_and_a_picture_that_does_not_open_are_told_with_the_next_step(
     here: pytest.MonkeyPatch, world: World, tmp_path: Path, prompt: str, public: str, where: str, step: str
 ) -> None:
+    here.setenv("CORS_ORIGINS", "http://localhost:5173")  # which this service does not know
     async with working(here, world, tmp_path, public):
         found = await lines(prompt=prompt)
-    assert failed(found) == {where}
+    assert failed(found) == {"page", where}
+    assert "CORS_ORIGINS" in found["page"].advice
     assert step in found[where].advice
 
 

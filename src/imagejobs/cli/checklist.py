@@ -11,7 +11,7 @@ from imagejobs.app.findings import Finding, Level, fail, ok, warn
 from imagejobs.cli.check_picture import picture_findings, request_of
 from imagejobs.cli.check_table import table_findings
 from imagejobs.cli.checks import examine
-from imagejobs.cli.console import command_app
+from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.findings import collected, report
 from imagejobs.cli.readiness import lets_in
 from imagejobs.cli.remote import client_of
@@ -29,7 +29,7 @@ def checklist(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy the picture without being asked.")] = False,
     model: Annotated[str | None, typer.Option(help="Who draws it; `sketch` is free [the default provider].")] = None,
     project: Annotated[str, typer.Option(help="The project that the job belongs to.")] = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tick the guide's checklist, line by line, by trying each thing; it costs one picture.
 

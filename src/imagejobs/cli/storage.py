@@ -3,15 +3,12 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from typing import Annotated
-
-import typer
 
 from imagejobs.app.findings import Finding, Level, ok, warn
 from imagejobs.app.storage_setup import apply_policies, make_bucket, policies_sql
 from imagejobs.bootstrap import make_bucket_of, storage_place
 from imagejobs.cli.check_storage import storage_findings
-from imagejobs.cli.console import command_app
+from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.findings import collected, report
 from imagejobs.cli.local import opened
@@ -22,8 +19,6 @@ from imagejobs.settings import Settings, load_settings
 app = command_app(no_args_is_help=True, help="Where pictures go: make the bucket, and try everything they need.")
 
 _PASTE = "Not needed: the rules above were tried. To have them in words too, paste this into Supabase's SQL editor:"
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each line.")]
 
 
 @app.command()
