@@ -81,7 +81,7 @@ async def test_f7_b3_every_line_is_ticked_from_the_price_to_the_row(
     assert found["price"].detail == "0.0000 credits for one picture by sketch:sketch-1"
     assert found["end"].detail.startswith("queued → processing → generating → uploading → completed, after")
     assert found["last jobs"].detail == "completed"
-    assert found["last hour"].detail == "1 jobs for 0.0000 credits"
+    assert found["last hour"].detail == "1 made, for 0.0000 credits"
     assert await world.scalar("SELECT count(*) FROM image_generation_jobs") == 1
 
 

@@ -111,7 +111,7 @@ def test_fault_words_are_offered_where_they_cost_nothing_only(bare: Path, chosen
     said = banner(ready, 1.0)
     assert "[refuse]" in said
     assert ("--model sketch shows" in said) == (chosen != "sketch")
-    assert ("costs money" in said) == (chosen == "gemini")
+    assert ("cost money" in said) == (chosen == "gemini")
     assert "imagejobs checklist" in said
 
 

@@ -57,7 +57,7 @@ def banner(ready: Ready, seconds: float) -> str:
         ("", "  -H 'Content-Type: application/json' \\"),
         ("", f"""  -d '{{"projectId": "demo", "jobType": "generate", "prompt": "{_SAMPLE}"}}'"""),
         ("", ""),
-        ("Check", f"{command} checklist: tries everything, a picture included, and tells its price first"),
+        ("Check", f"{command} checklist  (tries everything, a picture included, and tells its price first)"),
         (
             "Faults",
             f"a fault word in the prompt{_of_sketch(settings)} shows how errors look: [refuse], [slow 5s], [unknown]",
@@ -86,7 +86,7 @@ def _provider(settings: Settings) -> str:
             return "none for jobs that name no model (generate --model); IMAGEJOBS_DEFAULT_PROVIDER chooses one"
         case name:
             return (
-                f"{name}, for jobs that name no model; a picture costs money (generate --quote), and none by --model sketch"
+                f"{name}, for jobs that name no model, and they cost money: generate --quote tells; --model sketch is free"
             )
 
 

@@ -41,7 +41,7 @@ def _judged(statement: Statement, rows: Sequence[Record], job_id: str | None) ->
         case Statement.LAST_JOBS:
             detail = ", ".join(row["status"] for row in rows) or detail
         case Statement.LAST_HOUR:
-            detail = f"{len(rows)} jobs for {sum(row['cost_credits'] or 0 for row in rows):.4f} credits"
+            detail = f"{len(rows)} made, for {sum(row['cost_credits'] or 0 for row in rows):.4f} credits"
         case Statement.WAITING if rows:
             return warn(subject, detail, "See the workers above; `imagejobs jobs ls --status queued` lists them.")
         case Statement.FAILED_UPLOADS if rows:

@@ -18,7 +18,7 @@ from imagejobs.settings import Settings, load_settings
 
 app = command_app(no_args_is_help=True, help="Where pictures go: make the bucket, and try everything they need.")
 
-_PASTE = "Not needed: the rules above were tried. To have them in words too, paste this into Supabase's SQL editor:"
+_PASTE = "Not needed while the rules above hold. To have them in words too, paste this into Supabase's SQL editor:"
 
 
 @app.command()
