@@ -71,7 +71,12 @@ async def change(dsn: str, statement: str, *values: object) -> None:
     await connection.close()
 
 
-async def test_f6_a_healthy_instance_has_no_failure_and_every_subject(double: SupabaseDouble) -> None:
+async def test_f6_a_healthy_instance_has_no_failure_and_every_subject(
+    here: pytest.MonkeyPatch, double: SupabaseDouble
+) -> None:
+    without_anon_key = (await found(SECRET_KEY))["rule"]
+    assert (without_anon_key.level, "not tried" in without_anon_key.detail) == (Level.WARN, True)
+    here.setenv("SUPABASE_ANON_KEY", ANON_JWT)
     findings = await found(SECRET_KEY)
     assert failed(findings) == set()
     assert set(findings) >= {
