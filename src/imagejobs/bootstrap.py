@@ -238,7 +238,9 @@ def storage_place(settings: Settings) -> str:
         return f"Supabase, bucket {project.bucket} at {project.url}, from SUPABASE_URL"
     if settings.storage_url is not None:
         return f"{settings.storage_url}, from IMAGEJOBS_STORAGE_URL"
-    return f"{settings.data_dir / 'files'}, because neither Supabase nor IMAGEJOBS_STORAGE_URL is set"
+    names = {"SUPABASE_URL": settings.supabase_url, "SUPABASE_SERVICE_ROLE_KEY": settings.supabase_service_role_key}
+    unset = [name for name, value in names.items() if value is None]
+    return f"{settings.data_dir / 'files'}, because {' and '.join(unset)} and IMAGEJOBS_STORAGE_URL are not set"
 
 
 def require_database_url(settings: Settings) -> str:
@@ -252,9 +254,8 @@ def require_database_url(settings: Settings) -> str:
     except ValueError:
         raise ConfigurationError([_unusable(UNREADABLE_ADDRESS)]) from None
     if scheme not in ("postgresql", "postgres"):
-        raise ConfigurationError(
-            [f"DATABASE_URL must look like postgresql://user:password@host/database; its scheme is “{scheme}”."]
-        )
+        why = f"it must look like postgresql://user:password@host/database, and its scheme is “{scheme}”"
+        raise ConfigurationError([_unusable(why)])
     return settings.database_url
 
 

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         "IMAGEJOBS_DIRECT_DATABASE_URL",
         "The same database without a pooler between, for migrations and listening; set it when DATABASE_URL names a pooler.",
     )
+    session_secret: str | None = _setting(
+        "SESSION_SECRET",
+        "Will sign the sessions and one-time links of pages that this version does not have yet: nothing is signed with it. "
+        "At least 32 characters; unset: one will be made and kept.",
+        repr=False,
+    )
     port: int = _setting("PORT", "The port of the web API.", 3001, ge=0, le=65_535)
     host: str = _setting("IMAGEJOBS_HOST", "The address the web API listens on.", "127.0.0.1")
     public_url: str | None = _setting(
@@ -227,7 +233,7 @@ class Settings(BaseSettings):
             return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         return value
 
-    @field_validator("public_url", "storage_public_url", "database_url", "direct_database_url", "url")
+    @field_validator("public_url", "storage_public_url", "direct_database_url", "url")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"[a-z]+://[^/]", value):
@@ -248,6 +254,13 @@ class Settings(BaseSettings):
         for entry in value:
             if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", entry, re.ASCII):
                 raise ValueError(f"{entry} is no host; one looks like pictures.internal, 10.0.0.5:8080 or [fd00::5]:8080")
+        return value
+
+    @field_validator("session_secret")
+    @classmethod
+    def _long(cls, value: str | None) -> str | None:
+        if value is not None and len(value) < 32:
+            raise ValueError("must have 32 characters or more; `openssl rand -hex 32` makes one, or leave it out")
         return value
 
     @field_validator("log_level")

@@ -69,7 +69,7 @@ def test_workers_are_children_in_its_session(running: Up) -> None:
         assert os.getsid(worker.pid) == os.getsid(running.process.pid)
 
 
-def test_what_it_decides_reaches_its_children_and_no_secret_a_command_line(running: Up) -> None:
+def test_d2_what_it_decides_reaches_its_children_and_no_secret_a_command_line(running: Up) -> None:
     secrets = {running.ready["apiKey"], urlsplit(running.ready["databaseUrl"]).password}
     lines = [" ".join(process.cmdline()) for process in running.session()]
     assert not [line for line in lines for secret in secrets if secret in line]

@@ -1,3 +1,4 @@
+import os
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +23,18 @@ async def decoder() -> AsyncIterator[Decoder]:
 async def world(dsn: str, database: Database, decoder: Decoder, tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(dsn, database, decoder, tmp_path / "files") as opened:
         yield opened
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dsn: str) -> pytest.MonkeyPatch:
+    """The settings of an instance in its own folder, on a migrated database."""
+    for name in os.environ:
+        if name.startswith(("IMAGEJOBS_", "SUPABASE_", "GOOGLE_", "GEMINI_", "NANO_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGEJOBS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    return monkeypatch
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A job from its request to its picture, row by row of the contract."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -65,6 +66,18 @@ async def test_a1_sizes_default_to_512_and_ids_are_opaque_text(world: World) -> 
         answer = await world.generate(projectId=project, width=..., height=...)
         job = await world.job(answer.json()["jobId"])
         assert (job.width, job.height, job.project_id, job.branch_id) == (512, 512, project, "main")
+
+
+async def test_d2_where_nobody_chose_a_provider_a_job_that_names_no_model_fails_and_says_how_to_choose(world: World) -> None:
+    deps = replace(world.deps, policy=replace(world.deps.policy, default_provider=None))
+    world.client._transport.app.state.deps = deps  # type: ignore[attr-defined]
+    unplaced = replace(world, deps=deps)
+    job = await unplaced.work_off((await unplaced.generate()).json()["jobId"])
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.reason, job.failure.billed) == ("PERMANENT", "no_provider_configured", "no")
+    assert "IMAGEJOBS_DEFAULT_PROVIDER" in job.failure.message
+    named = await unplaced.work_off((await unplaced.generate(model="sketch")).json()["jobId"])
+    assert named.status is JobStatus.COMPLETED
 
 
 async def test_a2_n_pictures_are_n_jobs_of_one_batch_and_differ(world: World) -> None:

@@ -87,7 +87,11 @@ async def test_c1_c2_setup_makes_bucket_and_policies_tries_them_and_again_is_har
     names = {"SUPABASE_URL": double.url, "SUPABASE_SERVICE_ROLE_KEY": SECRET_KEY, "SUPABASE_ANON_KEY": ANON_JWT}
     code, said = await imagejobs(tmp_path, "storage", "setup", DATABASE_URL=empty_dsn, **names)
     assert code == 0, said
-    for line in ("bucket     asset-images made: public", "policies   applied", "no key adds: refused"):
+    for line in (
+        "✓ bucket           asset-images made: public",
+        "✓ policies         applied",
+        "✓ rule             no key adds: refused",
+    ):
         assert line in said
     assert "CREATE POLICY" not in said
     assert SECRET_KEY not in said
@@ -95,11 +99,11 @@ async def test_c1_c2_setup_makes_bucket_and_policies_tries_them_and_again_is_har
     again, said = await imagejobs(tmp_path, "storage", "setup", "--json", DATABASE_URL=empty_dsn, **names)
     assert again == 0, said
     steps = [json.loads(line) for line in said.splitlines()]
-    assert {step["verdict"] for step in steps} == {"ok"}
+    assert {step["level"] for step in steps} == {"ok"}
     del names["SUPABASE_ANON_KEY"]
     code, said = await imagejobs(tmp_path, "storage", "verify", **names)
     assert code == 0, said
-    assert "warn  tried      the anon key, which every page shows, adds, changes and removes nothing: not tried" in said
+    assert "rule             the anon key, which every page shows, adds, changes and removes nothing: not tried" in said
     assert "→ Set SUPABASE_ANON_KEY" in said
     assert "nothing was changed" in next(step["detail"] for step in steps if step["subject"] == "bucket")
     assert await their_database.fetchval("SELECT count(*) FROM pg_policies WHERE schemaname = 'storage'") == 4
@@ -136,7 +140,9 @@ async def test_c2_where_the_policies_may_not_be_applied_they_are_printed(
     for database in ({}, {"DATABASE_URL": empty_dsn}, {"DATABASE_URL": "postgresql://127.0.0.1:9/none"}):
         code, said = await imagejobs(tmp_path, "storage", "setup", **names, **database)
         assert code == 0, said
-        assert "warn  policies" in said
+        assert "\N{EN DASH} policies         not applied: " in said
+        assert "Not needed while the rules above hold." in said
+        assert said.rstrip().endswith("Next: imagejobs up")
         assert len([line for line in said.splitlines() if line.startswith("CREATE POLICY") and line.endswith(";")]) == 4
 
 
@@ -145,7 +151,7 @@ async def test_c2_verify_fails_where_a_stranger_may_write(tmp_path: Path, double
     double.buckets["asset-images"] = Bucket(name="asset-images", anyone_writes=True)
     code, said = await imagejobs(tmp_path, "storage", "verify", **names)
     assert code == 1
-    assert "fail  tried      the anon key adds: refused: it was allowed" in said
+    assert "✗ rule             the anon key adds: refused: it was allowed" in said
     assert double.buckets["asset-images"].objects == {}
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imagejobs.bootstrap import default_provider, load_providers, require_database_url
+from imagejobs.bootstrap import Role, default_provider, load_providers, migrate_database, open_database, storage_place
+from imagejobs.cli.banner import Ready, banner
+from imagejobs.cli.home import Home
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import Settings, load_settings
 
@@ -58,12 +60,59 @@ def test_d1_what_cannot_be_used_is_named(
         load_settings()
 
 
-def test_d1_without_a_usable_database_the_ways_out_are_named(bare: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "DATABASE_URL is not set"),
+        ("mysql://x/y", "“mysql”"),
+        ("your-database-url", "must look like postgresql://"),
+        ("postgresql://postgres:[YOUR-PASSWORD]@db.abc.supabase.co:5432/postgres", "in a password write"),
+        ("postgresql://somebody:hidden@127.0.0.1:9/none", "127.0.0.1"),
+    ],
+)
+async def test_d1_an_unusable_database_is_refused_and_the_ways_out_are_named(
+    bare: Path, value: str | None, words: str
+) -> None:
     del bare
-    with pytest.raises(ConfigurationError, match="imagejobs up"):
-        require_database_url(load_settings())
-    with pytest.raises(ConfigurationError, match="mysql"):
-        require_database_url(load_settings(database_url="mysql://x/y"))
+    settings = load_settings(database_url=value)
+    for use in (open_database(settings, Role.API), migrate_database(settings)):
+        with pytest.raises(ConfigurationError, match="DATABASE_URL") as refused:
+            await use
+        assert words in str(refused.value)
+        assert "`imagejobs up`" in str(refused.value)
+        assert "hidden" not in str(refused.value)
+
+
+def test_d1_a_session_secret_is_long_or_left_out_and_never_told(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del bare
+    assert load_settings().session_secret is None
+    monkeypatch.setenv("SESSION_SECRET", "s" * 32)
+    assert load_settings().session_secret == "s" * 32
+    assert "sss" not in repr(load_settings())
+    monkeypatch.setenv("SESSION_SECRET", "s" * 31)
+    with pytest.raises(ConfigurationError, match="SESSION_SECRET: must have 32 characters or more; `openssl") as refused:
+        load_settings()
+    assert "sss" not in str(refused.value)
+
+
+def test_d1_the_place_of_the_pictures_names_what_is_missing_for_another(bare: Path) -> None:
+    del bare
+    url, key = "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"
+    assert f"{url} and {key} and IMAGEJOBS_STORAGE_URL are not set" in storage_place(load_settings())
+    half = storage_place(load_settings(supabase_url="https://a.supabase.co"))
+    assert f"because {key} and IMAGEJOBS_STORAGE_URL are not set" in half
+    assert url in storage_place(load_settings(supabase_service_role_key="k"))
+
+
+@pytest.mark.parametrize("chosen", ["sketch", "gemini", None])
+def test_fault_words_are_offered_where_they_cost_nothing_only(bare: Path, chosen: str | None) -> None:
+    settings = load_settings(default_provider=chosen, database_url="postgresql://h/d")
+    ready = Ready(settings=settings, url="http://h", admin_key="k", home=Home(bare), embedded=None)
+    said = banner(ready, 1.0)
+    assert "[refuse]" in said
+    assert ("--model sketch shows" in said) == (chosen != "sketch")
+    assert ("cost money" in said) == (chosen == "gemini")
+    assert "imagejobs checklist" in said
 
 
 def test_only_the_variables_of_the_page_are_settings(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

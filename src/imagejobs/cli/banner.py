@@ -57,7 +57,11 @@ def banner(ready: Ready, seconds: float) -> str:
         ("", "  -H 'Content-Type: application/json' \\"),
         ("", f"""  -d '{{"projectId": "demo", "jobType": "generate", "prompt": "{_SAMPLE}"}}'"""),
         ("", ""),
-        ("Faults", "a fault word in the prompt shows how errors look: [refuse], [slow 5s], [unknown]"),
+        ("Check", f"{command} checklist  (tries everything, a picture included, and tells its price first)"),
+        (
+            "Faults",
+            f"a fault word in the prompt{_of_sketch(settings)} shows how errors look: [refuse], [slow 5s], [unknown]",
+        ),
         ("Trouble", f"{command} doctor"),
         ("Stop", "Ctrl-C; accepted jobs are kept and go on at the next start"),
     ]
@@ -79,9 +83,16 @@ def _provider(settings: Settings) -> str:
         case "sketch":
             return "sketch: draws by itself, offline and free; set a provider's key for real pictures"
         case None:
-            return "the one that a job's model names"
+            return "none for jobs that name no model (generate --model); IMAGEJOBS_DEFAULT_PROVIDER chooses one"
         case name:
-            return f"{name}, for jobs that name no model"
+            return (
+                f"{name}, for jobs that name no model, and they cost money: generate --quote tells; --model sketch is free"
+            )
+
+
+def _of_sketch(settings: Settings) -> str:
+    """Fault words sent to another provider would be drawn, and billed."""
+    return "" if settings.default_provider == "sketch" else " and --model sketch"
 
 
 def _reach(settings: Settings) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.bootstrap import key_fingerprints, supabase_project
 from imagejobs.cli.check_providers import advice_for
-from imagejobs.cli.findings import Finding, fail, ok, warn
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
 from imagejobs.db import condition, provider_state, storage_policies

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.bootstrap import default_provider, load_providers
-from imagejobs.cli.findings import CHECK_SECONDS, Finding, collected, fail, ok, warn
+from imagejobs.cli.findings import CHECK_SECONDS, collected
 from imagejobs.cli.home import Home
 from imagejobs.errors import ConfigurationError
 from imagejobs.ports import Provider

@@ -4,9 +4,9 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from imagejobs.app.storage_setup import Step, Verdict, try_rules, try_storage
+from imagejobs.app.findings import Finding, fail, ok, warn
+from imagejobs.app.storage_setup import try_rules, try_storage
 from imagejobs.bootstrap import make_bucket_of, make_storage, supabase_project
-from imagejobs.cli.findings import Finding, fail, ok, warn
 from imagejobs.cli.home import Home
 from imagejobs.errors import StorageError, StorageKeyRejected, StorageRejected
 from imagejobs.net.http import Outbound
@@ -47,7 +47,7 @@ async def _own(settings: Settings, outbound: Outbound) -> AsyncIterator[Finding]
             return
         yield ok("storage", f"{storage.name}: {health.detail}")
         if not is_on_disk:
-            for finding in _rules([step async for step in try_storage(storage, outbound)]):
+            async for finding in try_storage(storage, outbound):
                 yield finding
     finally:
         await storage.close()
@@ -83,17 +83,9 @@ async def _supabase(settings: Settings, bucket: Bucket) -> AsyncIterator[Finding
         return
     yield ok("storage key", "Supabase takes it" + (f", of the role {role}" if role else ""))
     yield ok("bucket", health.detail) if health.ok else fail("bucket", health.detail, _SETUP)
-    for finding in _rules([step async for step in try_rules(bucket)]):
+    async for finding in try_rules(bucket):
         yield finding
 
 
 def _unseen() -> Finding:
     return warn("bucket", "it and its rules were not looked at: the key is of no use for that", "Correct the key first.")
-
-
-def _rules(steps: list[Step]) -> list[Finding]:
-    """One finding for all that hold, else one for each that does not; and what could not be tried."""
-    said = {verdict: [step for step in steps if step.verdict is verdict] for verdict in Verdict}
-    broken = [fail("rules", step.detail, step.advice or _OWN) for step in said[Verdict.FAIL]]
-    hold = ok("rules", "tried, and hold: " + "; ".join(step.detail for step in said[Verdict.OK]))
-    return [*(broken or [hold]), *(warn("anon key", step.detail, step.advice) for step in said[Verdict.WARN])]

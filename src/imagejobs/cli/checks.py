@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from imagejobs import __version__
+from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.cli.check_database import Now, database_findings
 from imagejobs.cli.check_providers import CORRECT, WHOLE_SECONDS, provider_findings
 from imagejobs.cli.check_storage import storage_findings
-from imagejobs.cli.findings import Finding, collected, fail, ok, warn
+from imagejobs.cli.findings import collected
 from imagejobs.cli.home import Home
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.client import Backoff, Client, ClientError, JobQuery, Refused

@@ -115,6 +115,7 @@ async def _database(settings: Settings, site: Site, stack: AsyncExitStack) -> Em
     if settings.database_url is not None:
         return None
     refuse_lone_direct_url(settings)
+    logger.info("starting a PostgreSQL of its own in %s; the first time takes some seconds", site.home.path)
     embedded = await EmbeddedDatabase.start(site.home.path)
     stack.push_async_callback(embedded.release)
     return embedded

@@ -1,13 +1,11 @@
-"""What a check says, and how it is told. A check that breaks or hangs is a finding like any other."""
+"""How the findings of a check are had and told. A check that breaks or hangs is a finding like any other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
 
 import typer
 
+from imagejobs.app.findings import Finding, Level, fail
 from imagejobs.cli.console import print_json, printable
 from imagejobs.cli.exits import ExitCode
 
@@ -15,43 +13,7 @@ CHECK_SECONDS = 30.0
 _LETTING_GO_SECONDS = 3.0
 
 
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
 _MARKS = {Level.OK: "✓", Level.WARN: "\N{EN DASH}", Level.FAIL: "✗"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at, and what to do about it."""
-
-    level: Level
-    subject: str
-    detail: str
-    advice: str = ""
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def ok(subject: str, detail: str) -> Finding:
-    """It is as it should be."""
-    return Finding(level=Level.OK, subject=subject, detail=detail)
-
-
-def warn(subject: str, detail: str, advice: str) -> Finding:
-    """It may do as it is, or could not be looked at."""
-    return Finding(level=Level.WARN, subject=subject, detail=detail, advice=advice)
-
-
-def fail(subject: str, detail: str, advice: str) -> Finding:
-    """It does not work; `advice` is the next step."""
-    return Finding(level=Level.FAIL, subject=subject, detail=detail, advice=advice)
 
 
 async def collected(subject: str, check: AsyncIterator[Finding], seconds: float = CHECK_SECONDS) -> list[Finding]:
@@ -68,11 +30,11 @@ async def collected(subject: str, check: AsyncIterator[Finding], seconds: float 
     task = asyncio.create_task(collect())
     await asyncio.wait({task}, timeout=seconds)
     if not task.done():
-        advice = "See that what it asks is up, and that the network lets it through; then run `imagejobs doctor` again."
+        advice = "See that what it asks is up, and that the network lets it through; then try again."
         found.append(fail(subject, f"no answer within {seconds:g} s", advice))
         await _let_go(task)
     elif (error := _error_of(task)) is not None:
-        advice = "Put right what stands above, then run `imagejobs doctor` again; if it stays, report it as a bug."
+        advice = "Put right what stands above, then try again; if it stays, report it as a bug."
         found.append(fail(subject, f"could not be checked: {type(error).__name__}", advice))
     return found
 
@@ -91,15 +53,18 @@ async def _let_go(task: "asyncio.Task[None]") -> None:
             return
 
 
-def report(findings: Sequence[Finding], *, as_json: bool) -> typer.Exit:
-    """Tell them, a line each; the exit to raise is that of a failed check where one failed."""
+def report(findings: Iterable[Finding], *, as_json: bool) -> typer.Exit:
+    """Tell them, a line each as they come; the exit to raise is that of a failed check where one failed."""
+    code = ExitCode.OK
     for finding in findings:
-        print_json(finding.document()) if as_json else print(line_of(finding))
-    failed = any(finding.level is Level.FAIL for finding in findings)
-    return typer.Exit(ExitCode.JOB_FAILED if failed else ExitCode.OK)
+        print_json(finding.document()) if as_json else print(line_of(finding), flush=True)
+        code = ExitCode.JOB_FAILED if finding.level is Level.FAIL else code
+    return typer.Exit(code)
 
 
 def line_of(finding: Finding) -> str:
-    """The finding for a person, and below it what to do."""
-    advice = f"\n{'':<19}→ {printable(finding.advice)}" if finding.advice else ""
-    return f"{_MARKS[finding.level]} {finding.subject:<16} {printable(finding.detail)}{advice}"
+    """The finding for a person, and below it what to do; lines for pasting follow as they are."""
+    first, *pasted = finding.advice.splitlines() or [""]
+    advice = [f"{'':<19}→ {printable(first)}"] if first else []
+    lines = [f"{_MARKS[finding.level]} {finding.subject:<16} {printable(finding.detail)}", *advice, *map(printable, pasted)]
+    return "\n".join(lines)

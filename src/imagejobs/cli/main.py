@@ -34,6 +34,7 @@ class _Commands(LazyGroup):
         "verify": Entry(panel=_MANAGE, summary="Check every promise that rows can show."),
         "fake-provider": Entry(panel=_MANAGE, summary="Run a provider for tests, with its own bill."),
         "doctor": Entry(panel=_MANAGE, summary="Check everything and say what to do."),
+        "checklist": Entry(panel=_MANAGE, summary="Tick the guide's checklist, a picture included."),
     }
 
 

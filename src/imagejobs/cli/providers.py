@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from imagejobs.app.findings import Finding
 from imagejobs.cli.check_providers import WHOLE_SECONDS, provider_findings
 from imagejobs.cli.console import command_app
-from imagejobs.cli.findings import Finding, collected, report
+from imagejobs.cli.findings import collected, report
 from imagejobs.settings import load_settings
 
 app = command_app(no_args_is_help=True, help="The providers that make the pictures.")

@@ -31,7 +31,7 @@ def connected(*, as_json: bool) -> Iterator[Client]:
     What goes wrong in the block is told, to a person or as a line of JSON, and ends the command with its exit code.
     """
     try:
-        with _client(load_settings()) as client:
+        with client_of(load_settings()) as client:
             yield client
     except ClientError as error:
         code = code_of_error(error)
@@ -41,7 +41,7 @@ def connected(*, as_json: bool) -> Iterator[Client]:
         raise typer.Exit(code) from error
 
 
-def _client(settings: Settings) -> Client:
+def client_of(settings: Settings) -> Client:
     """The admin key of the data directory goes to the service that runs on it, and to no other."""
     home = Home(settings.data_dir)
     running = home.running()

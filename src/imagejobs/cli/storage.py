@@ -1,36 +1,24 @@
 """`imagejobs storage`: the place of the pictures, made and tried."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+import sys
+from collections.abc import AsyncIterator
 
-import typer
-
-from imagejobs.app.storage_setup import (
-    Step,
-    Verdict,
-    apply_policies,
-    fail,
-    make_bucket,
-    ok,
-    policies_sql,
-    policies_unapplied,
-    try_rules,
-    try_storage,
-    warn,
-)
-from imagejobs.bootstrap import make_bucket_of, make_storage, storage_place
-from imagejobs.cli.console import command_app, print_json, printable
+from imagejobs.app.findings import Finding, Level, ok, warn
+from imagejobs.app.storage_setup import apply_policies, make_bucket, policies_sql
+from imagejobs.bootstrap import make_bucket_of, storage_place
+from imagejobs.cli.check_storage import storage_findings
+from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.exits import ExitCode
+from imagejobs.cli.findings import collected, report
 from imagejobs.cli.local import opened
 from imagejobs.errors import ConfigurationError
 from imagejobs.net.http import Outbound
-from imagejobs.ports import Bucket
 from imagejobs.settings import Settings, load_settings
 
 app = command_app(no_args_is_help=True, help="Where pictures go: make the bucket, and try everything they need.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each step.")]
+_PASTE = "Not needed while the rules above hold. To have them in words too, paste this into Supabase's SQL editor:"
 
 
 @app.command()
@@ -45,7 +33,10 @@ def setup(as_json: AsJson = False) -> None:
     imagejobs storage setup
     ```
     """
-    _run(_set_up, as_json=as_json)
+    end = report(asyncio.run(collected("storage", _set_up(load_settings()))), as_json=as_json)
+    if end.exit_code == ExitCode.OK and not as_json:
+        print("Pictures can be kept there. Next: imagejobs up", file=sys.stderr)
+    raise end
 
 
 @app.command()
@@ -59,81 +50,40 @@ def verify(as_json: AsJson = False) -> None:
     imagejobs storage verify
     ```
     """
-    _run(_try, as_json=as_json)
+    raise report(asyncio.run(collected("storage", _verified(load_settings()))), as_json=as_json)
 
 
-Steps = Callable[[Settings, Outbound], AsyncIterator[Step]]
-
-
-def _run(steps: Steps, *, as_json: bool) -> None:
-    failed = asyncio.run(_report(steps, load_settings(), as_json=as_json))
-    raise typer.Exit(ExitCode.JOB_FAILED if failed else ExitCode.OK)
-
-
-async def _report(steps: Steps, settings: Settings, *, as_json: bool) -> bool:
-    """Print each step as it is done; True where one failed."""
-    failed, outbound = False, Outbound()
+async def _set_up(settings: Settings) -> AsyncIterator[Finding]:
+    yield ok("place", storage_place(settings))
+    outbound, policies = Outbound(), ok("bucket", "nothing is made here: your own bucket or disk must be there")
     try:
-        async for step in steps(settings, outbound):
-            failed = failed or step.verdict is Verdict.FAIL
-            print_json(step.document()) if as_json else print(_line(step), flush=True)
+        if (bucket := make_bucket_of(settings, outbound)) is not None:
+            made = await make_bucket(bucket)
+            yield made
+            if made.level is Level.FAIL:
+                return
+            policies = await _policies(settings, bucket.name)
     finally:
         await outbound.close()
-    return failed
+    async for finding in storage_findings(settings):
+        yield finding
+    yield policies
 
 
-def _line(step: Step) -> str:
-    first, *statements = step.advice.splitlines() or [""]
-    advice = "\n".join([f"\n{'':<17}→ {printable(first)}" if first else "", *map(printable, statements)])
-    return f"{step.verdict.value:<5} {step.subject:<10} {printable(step.detail)}{advice}"
-
-
-async def _set_up(settings: Settings, outbound: Outbound) -> AsyncIterator[Step]:
-    bucket = make_bucket_of(settings, outbound)
-    yield ok("place", storage_place(settings))
-    if bucket is None:
-        yield ok("bucket", "nothing is made here: your own bucket or disk must be there")
-    else:
-        made = await make_bucket(bucket)
-        yield made
-        if made.verdict is Verdict.FAIL:
-            return
-        yield await _policies(settings, bucket)
-    async for step in _tried(settings, bucket, outbound):
-        yield step
-
-
-async def _policies(settings: Settings, bucket: Bucket) -> Step:
-    step = policies_unapplied()
+async def _policies(settings: Settings, bucket: str) -> Finding:
+    obstacle: str | None = "DATABASE_URL is not set"
     if settings.database_url is not None:
         try:
             async with opened(settings) as database:
-                step = await apply_policies(database, bucket.name)
+                obstacle = await apply_policies(database, bucket)
         except ConfigurationError as error:
-            step = warn("policies", f"not applied: {error.detail}", step.advice)
-    if step.verdict is Verdict.OK:
-        return step
-    return warn(step.subject, step.detail, f"{step.advice}:\n{policies_sql(bucket.name)}")
+            obstacle = error.detail
+    if obstacle is None:
+        return ok("policies", "applied: the service role writes, everyone reads")
+    return warn("policies", f"not applied: {obstacle}", f"{_PASTE}\n{policies_sql(bucket)}")
 
 
-async def _try(settings: Settings, outbound: Outbound) -> AsyncIterator[Step]:
+async def _verified(settings: Settings) -> AsyncIterator[Finding]:
     yield ok("place", storage_place(settings))
-    async for step in _tried(settings, make_bucket_of(settings, outbound), outbound):
-        yield step
-
-
-async def _tried(settings: Settings, bucket: Bucket | None, outbound: Outbound) -> AsyncIterator[Step]:
-    storage = make_storage(settings)
-    try:
-        health = await storage.check()
-        yield ok("check", health.detail) if health.ok else fail("check", health.detail)
-        if not health.ok:
-            return
-        if bucket is not None:
-            async for step in try_rules(bucket):
-                yield step
-        elif settings.storage_url is not None:
-            async for step in try_storage(storage, outbound):
-                yield step
-    finally:
-        await storage.close()
+    async for finding in storage_findings(settings):
+        yield finding
