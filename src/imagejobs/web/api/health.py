@@ -1,7 +1,5 @@
 """Is it alive, is it ready."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
@@ -19,10 +17,7 @@ async def alive() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-_NOT_NOW: dict[int | str, dict[str, Any]] = {503: {"description": "Not now.", "content": {"application/json": {}}}}
-
-
-@router.get("/readyz", summary="Can jobs be accepted", responses=_NOT_NOW)
+@router.get("/readyz", summary="Can jobs be accepted", responses={503: {"content": {"application/json": {}}}})
 async def ready(deps: WiredDeps) -> Response:
     """200 while the database answers and has the schema this version needs."""
     try:

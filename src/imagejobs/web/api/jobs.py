@@ -38,9 +38,6 @@ from imagejobs.web.auth import Asker, WiredDeps, asking_again
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
 
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is as `If-None-Match` says."}}
-_NO_MONEY: dict[int | str, dict[str, Any]] = {402: {"description": "A budget has no room for it, or it is above `maxCost`."}}
-_NOT_NOW: dict[int | str, dict[str, Any]] = {409: {"description": "The job's state does not allow it."}}
 _LONGEST_WAIT_SECONDS = 60
 _ANY_FAILURE = RetryBody()
 
@@ -49,7 +46,7 @@ _ANY_FAILURE = RetryBody()
     "/generate",
     status_code=202,
     response_model=GenerateAnswer,
-    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}, **_NO_MONEY},
+    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}, 402: {}},
     summary="Make a picture",
 )
 async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller: Asker) -> Response:
@@ -83,7 +80,7 @@ def _idempotency_key(request: Request, from_body: str | None) -> str | None:
     return key
 
 
-@router.get("/jobs/{job_id}", response_model=JobBody, responses=_UNCHANGED, summary="Read a job")
+@router.get("/jobs/{job_id}", response_model=JobBody, responses={304: {}}, summary="Read a job")
 async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker) -> Response:
     """The job as it stands; with `If-None-Match` a 304 while nothing changed.
 
@@ -113,7 +110,7 @@ def _preferred_wait(request: Request) -> int:
     return 0
 
 
-@router.get("/jobs", response_model=JobList, responses=_UNCHANGED, summary="List jobs")
+@router.get("/jobs", response_model=JobList, responses={304: {}}, summary="List jobs")
 async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps: WiredDeps, caller: Asker) -> Response:
     """The caller's jobs, newest first, narrowed by the filters given."""
     before = None if query.cursor is None else cursors.decode(query.cursor)
@@ -128,7 +125,7 @@ async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps
 @router.get(
     "/jobs/{job_id}/events",
     response_model=EventList,
-    responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}, **_UNCHANGED},
+    responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}, 304: {}},
     summary="What happened to a job",
 )
 async def read_events(
@@ -156,8 +153,8 @@ async def read_events(
     response_model=RetryAnswer,
     responses={
         200: {"model": RetryAnswer, "description": "The failure that was seen has been retried before."},
-        **_NO_MONEY,
-        **_NOT_NOW,
+        402: {},
+        409: {},
     },
     summary="Retry a failed job",
 )
@@ -171,14 +168,14 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _
     return _accepted(retried.job.id, retry_json(retried, deps.policy.micros_per_credit), is_replay=retried.is_replay)
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, responses=_NOT_NOW, summary="Cancel a job")
+@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, responses={409: {}}, summary="Cancel a job")
 async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
     receipt = await cancel_job(deps, caller, _parsed(job_id))
     return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit))
 
 
-@router.patch("/jobs/{job_id}", response_model=JobBody, responses=_NOT_NOW, summary="Change the priority of a queued job")
+@router.patch("/jobs/{job_id}", response_model=JobBody, responses={409: {}}, summary="Change the priority of a queued job")
 async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDeps, caller: Asker) -> Response:
     """Move the job within the queue: higher goes first. 409 once a worker has it."""
     return _fresh(request, job_json(await set_priority(deps, caller, _parsed(job_id), body.priority)))
@@ -187,7 +184,7 @@ async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDep
 @router.post(
     "/jobs/{job_id}/resolve",
     response_model=ResolveAnswer,
-    responses=_NOT_NOW,
+    responses={409: {}},
     summary="Say whether an unknown outcome was billed",
 )
 async def resolve(job_id: str, body: ResolveBody, deps: WiredDeps, caller: Asker) -> Response:
