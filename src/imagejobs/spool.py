@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
+from imagejobs.domain.money import Cost
 from imagejobs.ports import Answer
 
 _PARTIAL = ".partial"
@@ -27,9 +26,6 @@ class Spooled:
     job_id: UUID
     reservation_no: int
     answer: Answer
-
-
-_SPOOLED = TypeAdapter(Spooled)
 
 
 class Spool:
@@ -75,9 +71,21 @@ class Spool:
 
 
 def _header(spooled: Spooled) -> bytes:
-    """All of the answer but its bytes, and their hash."""
-    document = _SPOOLED.dump_python(spooled, mode="json", exclude={"answer": {"data"}})
-    return json.dumps({**document, "sha256": hashlib.sha256(spooled.answer.data).hexdigest()}).encode()
+    answer = spooled.answer
+    return json.dumps(
+        {
+            "attempt_id": str(spooled.attempt_id),
+            "job_id": str(spooled.job_id),
+            "reservation_no": spooled.reservation_no,
+            "media_type": answer.media_type,
+            "cost_micros": answer.cost.micros,
+            "price_version": answer.cost.price_version,
+            "cost_estimated": answer.cost.estimated,
+            "remote_id": answer.remote_id,
+            "metadata": dict(answer.metadata),
+            "sha256": hashlib.sha256(answer.data).hexdigest(),
+        }
+    ).encode()
 
 
 def _read(path: Path) -> Spooled | None:
@@ -86,6 +94,18 @@ def _read(path: Path) -> Spooled | None:
         header = json.loads(header_line)
         if hashlib.sha256(data).hexdigest() != header["sha256"]:
             return None
-        return _SPOOLED.validate_python({**header, "answer": {**header["answer"], "data": data}})
+        cost = Cost(micros=header["cost_micros"], price_version=header["price_version"], estimated=header["cost_estimated"])
+        return Spooled(
+            attempt_id=UUID(header["attempt_id"]),
+            job_id=UUID(header["job_id"]),
+            reservation_no=header["reservation_no"],
+            answer=Answer(
+                data=data,
+                media_type=header["media_type"],
+                cost=cost,
+                remote_id=header["remote_id"],
+                metadata=header["metadata"],
+            ),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

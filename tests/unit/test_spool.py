@@ -1,5 +1,7 @@
 """The spool: a paid answer comes back from the disk as it was, or not at all."""
 
+import hashlib
+import json
 from pathlib import Path
 from uuid import uuid4
 
@@ -55,3 +57,23 @@ def test_p4_a_header_of_another_kind_is_passed_over(tmp_path: Path, header: byte
 
 def test_p4_an_empty_place_has_nothing(tmp_path: Path) -> None:
     assert list(Spool(tmp_path / "none").waiting()) == []
+
+
+def test_p4_a_file_that_an_earlier_version_left_is_read(tmp_path: Path) -> None:
+    """Paid pictures may wait on the disk while the program is replaced, so that the form of a file stays what it was."""
+    attempt_id, job_id = uuid4(), uuid4()
+    header = {
+        "attempt_id": str(attempt_id),
+        "job_id": str(job_id),
+        "reservation_no": 2,
+        "media_type": ANSWER.media_type,
+        "cost_micros": 40_000,
+        "price_version": "2026-11",
+        "cost_estimated": True,
+        "remote_id": ANSWER.remote_id,
+        "metadata": dict(ANSWER.metadata),
+        "sha256": hashlib.sha256(ANSWER.data).hexdigest(),
+    }
+    (tmp_path / f"{attempt_id}.answer").write_bytes(json.dumps(header).encode() + b"\n" + ANSWER.data)
+    (found,) = Spool(tmp_path).waiting()
+    assert found == Spooled(attempt_id=attempt_id, job_id=job_id, reservation_no=2, answer=ANSWER)
