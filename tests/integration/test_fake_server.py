@@ -13,7 +13,7 @@ from PIL import Image
 
 from imagejobs.net.http import AnswerLost, Outbound, OutboundAnswer, OutboundRequest
 from imagejobs.providers.fake_server import FakeProvider, Options, Terms, running
-from tests.support.sockets import SOON, read_request, recording, says, until
+from tests.support.sockets import SOON, a_thousand, read_request, recording, says, until
 
 ORDER = {"prompt": "a red fox", "width": 64, "height": 48}
 
@@ -305,11 +305,7 @@ async def test_a_thousand_requests_are_open_at_once(outbound: Outbound) -> None:
             body=json.dumps(ORDER).encode(),
             deadline_seconds=60,
         )
-        waiting: list[asyncio.Task[OutboundAnswer]] = []
         async with asyncio.timeout(40):
-            while len(waiting) < 1000:  # a hundred at a time: a connection that this loop is too busy for counts as refused
-                waiting += [asyncio.create_task(outbound.send(patient)) for _ in range(100)]
-                while fake.journal.in_flight < len(waiting):
-                    await asyncio.sleep(0.02)
+            waiting = await a_thousand(outbound, patient, lambda: fake.journal.in_flight)
         await fake.reset()
         assert {type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)} == {AnswerLost}

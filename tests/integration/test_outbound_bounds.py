@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from imagejobs.net.http import AnswerTooLarge, Outbound, OutboundAnswer
-from tests.support.sockets import GOOD, Talk, a_request, read_request, says, silent, talking, until
+from imagejobs.net.http import AnswerTooLarge, Outbound
+from tests.support.sockets import GOOD, Talk, a_request, a_thousand, read_request, says, silent, talking, until
 
 
 async def stream_forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,10 +135,6 @@ async def test_a_thousand_calls_wait_at_once(outbound: Outbound) -> None:
 
     async with talking(talk) as server:
         request = a_request(server.url, deadline_seconds=60)
-        calls: list[asyncio.Task[OutboundAnswer]] = []
-        while len(calls) < 1000:  # a hundred at a time: a connection that this loop is too busy for counts as refused
-            calls += [asyncio.create_task(outbound.send(request)) for _ in range(100)]
-            while waiting[0] < len(calls):
-                await asyncio.sleep(0.02)
+        calls = await a_thousand(outbound, request, lambda: waiting[0])
         answers = await asyncio.gather(*calls)
     assert {answer.body for answer in answers} == {b"hello"}

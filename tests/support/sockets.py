@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagejobs.net.http import OutboundRequest
+from imagejobs.net.http import Outbound, OutboundAnswer, OutboundRequest
 
 SOON = 5.0
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
@@ -54,6 +54,18 @@ def a_request(url: str, **changes: Any) -> OutboundRequest:
     """A small purchase at that address, but for `changes`."""
     wanted = {"method": "POST", "url": url + "/buy", "body": b'{"prompt":"a fox"}', "deadline_seconds": SOON, **changes}
     return OutboundRequest(**wanted)
+
+
+async def a_thousand(
+    outbound: Outbound, request: OutboundRequest, begun: Callable[[], int]
+) -> "list[asyncio.Task[OutboundAnswer]]":
+    """A thousand calls at once, begun by the hundred: a connection that a busy loop comes to late counts as refused."""
+    calls: list[asyncio.Task[OutboundAnswer]] = []
+    while len(calls) < 1000:
+        calls += [asyncio.create_task(outbound.send(request)) for _ in range(100)]
+        while begun() < len(calls):
+            await asyncio.sleep(0.02)
+    return calls
 
 
 async def until(condition: Callable[[], bool]) -> None:
