@@ -29,7 +29,7 @@ async def test_p6_b1_of_a_hundred_racers_over_four_processes_exactly_one_gets_th
     async with AsyncExitStack() as stack:
         fake = await stack.enter_async_context(running(Options(port=0)))
         settings = {"IMAGEJOBS_FAKE_BASE_URL": fake.url, "IMAGEJOBS_FAKE_API_KEY": "any"}
-        bases = await asyncio.gather(*(stack.enter_async_context(api(dsn, tmp_path, **settings)) for _ in range(PROCESSES)))
+        bases = [await stack.enter_async_context(api(dsn, tmp_path, **settings)) for _ in range(PROCESSES)]
         limits = httpx2.Limits(max_connections=RACERS, keepalive_expiry=1)  # before the server closes an idle one, in 5 s
         headers = {"authorization": f"Bearer {key}"}
         client = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, limits=limits, timeout=READY))

@@ -49,7 +49,9 @@ async def said_it_listens(process: asyncio.subprocess.Process, port: int) -> Non
     said = ""
     async with asyncio.timeout(READY), httpx2.AsyncClient() as client:
         while "/healthz" not in said:
-            said += (await process.stderr.readline()).decode()
+            line = (await process.stderr.readline()).decode()
+            assert line, f"it ended before it listened: {said}"
+            said += line
         while True:
             try:
                 await client.get(f"http://127.0.0.1:{port}/readyz")
