@@ -33,9 +33,9 @@ async def rows(world: World) -> int:
 
 
 FIELDS: list[tuple[dict[str, Any], str, str]] = [
-    ({"prompt": ""}, "prompt", "at least 1"),
+    ({"prompt": ""}, "prompt", "must not be empty: at least 1 character."),
     ({"prompt": "   "}, "prompt", "empty"),
-    ({"prompt": "x" * 100_000}, "prompt", "32000"),
+    ({"prompt": "x" * 100_000}, "prompt", "at most 32000 characters"),
     ({"prompt": "a\x00b"}, "prompt", "NUL"),
     ({"prompt": "\ud800"}, "prompt", "Unicode"),
     ({"prompt": 7}, "prompt", "string"),
@@ -62,7 +62,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"priority": 11}, "priority", "10"),
     ({"deadlineSeconds": 0}, "deadlineSeconds", "1"),
     ({"maxCost": -1}, "maxCost", "0"),
-    ({"tags": ["t"] * 33}, "tags", "32"),
+    ({"tags": ["t"] * 33}, "tags", "at most 32 items"),
     ({"tags": "t"}, "tags", "list"),
     ({"referenceImages": [{"role": "style"}]}, "referenceImages.0", "url"),
     ({"referenceImages": [{"url": "file:///etc/passwd"}]}, "referenceImages.0.url", "http://"),

@@ -33,6 +33,7 @@ def facts(width: int = 8, height: int = 8, size_bytes: int = 100) -> PictureFact
         (a_request(JobType.INPAINT, mask_description="the hat"), "sourceImage"),
         (a_request(JobType.INPAINT, source_image=A_PICTURE), "maskDescription"),
         (a_request(mask=A_PICTURE), "mask"),
+        (a_request(mask_description="the hat"), "maskDescription"),
     ],
 )
 def test_a4_a_kind_of_job_without_its_pictures_is_refused_by_name(request_: ImageRequest, field: str) -> None:

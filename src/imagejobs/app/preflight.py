@@ -22,8 +22,9 @@ def require_coherent(request: ImageRequest) -> None:
         raise InvalidField("sourceImage", f"is required for {request.job_type.value}: the picture to change.")
     if request.job_type is JobType.INPAINT and request.mask is None and request.mask_description is None:
         raise InvalidField("maskDescription", "or mask is required for inpaint: say or show which part to change.")
-    if request.mask is not None and request.source_image is None:
-        raise InvalidField("mask", "goes with a sourceImage, and there is none.")
+    for field, which in {"mask": request.mask, "maskDescription": request.mask_description}.items():
+        if which is not None and request.source_image is None:
+            raise InvalidField(field, "goes with a sourceImage, and there is none.")
 
 
 def require_fetchable(deps: Deps, request: ImageRequest) -> None:

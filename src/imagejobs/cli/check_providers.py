@@ -14,6 +14,7 @@ from imagejobs.settings import Settings
 CORRECT = "Correct it in the environment or in .env."
 WHOLE_SECONDS = CHECK_SECONDS + 15  # each has CHECK_SECONDS, all at once, and then a little to let go
 _SKETCH = "sketch"
+_KEYS = {"gemini": "GOOGLE_AI_API_KEY", "nanobanana": "NANO_BANANA_API_KEY"}  # as the guide names them
 
 
 async def provider_findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -32,7 +33,8 @@ async def provider_findings(settings: Settings) -> AsyncIterator[Finding]:
 
 def advice_for(provider: str) -> str:
     """Where its key is set."""
-    return f"Its key is set by IMAGEJOBS_{provider.upper()}_API_KEY, or as the settings page says."
+    variable = _KEYS.get(provider, f"IMAGEJOBS_{provider.upper()}_API_KEY")
+    return f"Its key is set by {variable}, or as the settings page says."
 
 
 async def _asked(provider: Provider) -> AsyncIterator[Finding]:

@@ -128,5 +128,5 @@ def _pixels(size: str | None) -> tuple[int | None, int | None]:
         return None, None
     match = _SIZE.fullmatch(size.lower())
     if match is None:
-        raise typer.BadParameter("must look like 1024x768", param_hint="--size")
+        raise typer.BadParameter("must look like 1024x768, each edge with five digits at most", param_hint="--size")
     return int(match[1]), int(match[2])

@@ -128,8 +128,7 @@ _SENTENCES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "string_type": "must be text, a string",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must not be empty: at least {min_length} character",
     "int_type": "must be an integer",
     "int_from_float": "must be an integer",
     "int_parsing": "must be an integer",
@@ -137,7 +136,7 @@ _SENTENCES = {
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
-    "too_long": "must have at most {max_length} items",
+    "too_long": "must have at most {max_length} {parts}",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "dict_type": "must be an object",
@@ -157,6 +156,7 @@ def _sentence(found: Mapping[str, Any]) -> str:
     """What is wrong in plain words, with the limit; the validator's own words where we have none."""
     template = _SENTENCES.get(found["type"])
     if template is not None:
-        return template.format(**found.get("ctx", {})) + "."
+        parts = "characters" if isinstance(found["input"], str) else "items"
+        return template.format(**found.get("ctx", {}), parts=parts) + "."
     message = str(found["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:] + "."
