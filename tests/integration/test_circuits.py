@@ -156,6 +156,7 @@ async def test_an_outage_sends_jobs_back_to_the_queue_until_a_probe_succeeds(sho
         assert (held.status, held.retries_used) == (JobStatus.QUEUED, 0)
         last = (await world.events(job.id))[-1]
         assert last["data"]["reason"] == "provider_paused"
+        assert f"{FAILURES_TO_OPEN} times in a row" in last["data"]["message"]
         assert 1 <= last["data"]["retryInSeconds"] <= 15
     assert len(provider.sends) == FAILURES_TO_OPEN
     await let_time_pass(world, 11)

@@ -93,7 +93,7 @@ def _refusal(provider: str, circuit: Circuit, chance: float) -> ProviderError:
         case _:
             wait = max(0.0, OUTAGE_PROBE_SECONDS - circuit.last_probe_seconds) * (1 + chance / 2)
             return ProviderPaused(
-                f"{provider} failed for {FAILURES_TO_OPEN} jobs in a row and is left alone for a moment; nothing was sent. "
+                f"{provider} failed {FAILURES_TO_OPEN} times in a row and is left alone for a moment; nothing was sent. "
                 "The job goes on by itself.",
                 retry_after_seconds=wait,
             )
