@@ -18,6 +18,7 @@ help: ## List the targets
 .PHONY: setup
 setup: ## Make .venv with imagejobs in it; again is quick
 	@scripts/setup
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "ready: . .venv/bin/activate && imagejobs up")
 
 .PHONY: up
 up: setup ## Start everything: database, API, workers; Ctrl-C stops it
