@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, AliasGenerator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from imagejobs.errors import ConfigurationError
@@ -32,199 +32,170 @@ def _default_data_dir() -> Path:
     return Path(base) / "imagejobs"
 
 
-def _setting(name: str, description: str, default: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - pydantic's own field type
-    return Field(default, validation_alias=AliasChoices(name), description=description, **limits)
+def _variable(field: str) -> AliasChoices:
+    """By which a field is set that `_named` gives no other."""
+    return AliasChoices(f"IMAGEJOBS_{field.upper()}")
+
+
+def _setting(description: str, default: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - pydantic's own field type
+    return Field(default, description=description, **limits)
+
+
+def _named(name: str, description: str, default: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - as above
+    return _setting(description, default, validation_alias=AliasChoices(name), **limits)
 
 
 class Settings(BaseSettings):
     """What the operator chose. Frozen; an empty value counts as unset."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        case_sensitive=True,
+        alias_generator=AliasGenerator(validation_alias=_variable),
     )
 
-    database_url: str | None = _setting(
+    database_url: str | None = _named(
         "DATABASE_URL", "PostgreSQL 15 or newer, as `postgresql://user:password@host/database`. Unset: `up` runs its own."
     )
     direct_database_url: str | None = _setting(
-        "IMAGEJOBS_DIRECT_DATABASE_URL",
         "The same database without a pooler between, for migrations and listening; set it when DATABASE_URL names a pooler.",
     )
-    session_secret: str | None = _setting(
+    session_secret: str | None = _named(
         "SESSION_SECRET",
         "Will sign the sessions and one-time links of pages that this version does not have yet: nothing is signed with it. "
         "At least 32 characters; unset: one will be made and kept.",
         repr=False,
     )
-    port: int = _setting("PORT", "The port of the web API.", 3001, ge=0, le=65_535)
-    host: str = _setting("IMAGEJOBS_HOST", "The address the web API listens on.", "127.0.0.1")
-    public_url: str | None = _setting(
-        "IMAGEJOBS_PUBLIC_URL", "The address under which callers reach the service; unset: the address it listens on."
-    )
+    port: int = _named("PORT", "The port of the web API.", 3001, ge=0, le=65_535)
+    host: str = _setting("The address the web API listens on.", "127.0.0.1")
+    public_url: str | None = _setting("The address under which callers reach the service; unset: the address it listens on.")
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        validation_alias=AliasChoices("IMAGEJOBS_DATA_DIR"),
         description="Where `up` keeps its database, its pictures and its admin key.",
     )
     default_provider: str | None = _setting(
-        "IMAGEJOBS_DEFAULT_PROVIDER",
         "The provider of jobs that name no model; unset: `gemini` if it has a key, else `nanobanana`, else the only other, "
         "else `sketch` under `up`.",
     )
-    nano_banana_api_key: str | None = _setting(
+    nano_banana_api_key: str | None = _named(
         "NANO_BANANA_API_KEY", "The key of a service with the Nano Banana contract; activates `nanobanana`.", repr=False
     )
-    nano_banana_api_url: str = _setting("NANO_BANANA_API_URL", "Where that service answers.", "https://api.nanobanana.ai/v1")
-    google_ai_api_key: str | None = _setting(
+    nano_banana_api_url: str = _named("NANO_BANANA_API_URL", "Where that service answers.", "https://api.nanobanana.ai/v1")
+    google_ai_api_key: str | None = _named(
         "GOOGLE_AI_API_KEY", "A key of Google's API, home of the Nano Banana models; activates `gemini`.", repr=False
     )
-    gemini_api_key: str | None = _setting(
-        "GEMINI_API_KEY", "The same under another name; GOOGLE_AI_API_KEY wins.", repr=False
-    )
-    supabase_url: str | None = _setting(
+    gemini_api_key: str | None = _named("GEMINI_API_KEY", "The same under another name; GOOGLE_AI_API_KEY wins.", repr=False)
+    supabase_url: str | None = _named(
         "SUPABASE_URL",
         "The Supabase project, `https://….supabase.co`: its users are let in; with its key, pictures go into its storage.",
     )
-    supabase_jwt_secret: str | None = _setting(
+    supabase_jwt_secret: str | None = _named(
         "SUPABASE_JWT_SECRET",
         "The secret that the project signs its tokens with, if it does; then only HS256 is taken. Unset: published keys.",
         min_length=32,
         repr=False,
     )
     supabase_jwks_url: str | None = _setting(
-        "IMAGEJOBS_SUPABASE_JWKS_URL",
         "Where the published keys are, instead of `SUPABASE_URL/auth/v1/.well-known/jwks.json`.",
     )
-    supabase_issuer: str | None = _setting(
-        "IMAGEJOBS_SUPABASE_ISSUER", "What a token must say as its `iss`, instead of `SUPABASE_URL/auth/v1`."
-    )
+    supabase_issuer: str | None = _setting("What a token must say as its `iss`, instead of `SUPABASE_URL/auth/v1`.")
     ownership_query: str | None = _setting(
-        "IMAGEJOBS_OWNERSHIP_QUERY",
         "Whose a project is, by your own tables in the same database: `SELECT user_id FROM projects WHERE id = $1`.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = _named(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
     )
     outbound_allow: Annotated[tuple[str, ...], NoDecode] = _setting(
-        "IMAGEJOBS_OUTBOUND_ALLOW",
         "Hosts, or `host:port`, separated by commas, that files may be fetched from though private or on an odd port.",
         (),
     )
-    concurrency: int = _setting("IMAGEJOBS_CONCURRENCY", "Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
-    workers: int = _setting("IMAGEJOBS_WORKERS", "Worker processes that `up` runs.", 1, ge=0, le=64)
-    heartbeat_seconds: float = _setting(
-        "IMAGEJOBS_HEARTBEAT_SECONDS", "A worker silent for so long is taken for dead.", 10.0, ge=0.5, le=600
-    )
-    dequeue_seconds: float = _setting(
-        "IMAGEJOBS_DEQUEUE_SECONDS", "How often a worker looks for work that nobody woke it for.", 5.0, ge=0.1, le=60
-    )
-    job_deadline_seconds: float = _setting(
-        "IMAGEJOBS_JOB_DEADLINE_SECONDS", "How long a job may take in all, unless it says otherwise.", 900.0, ge=1
-    )
-    batch_deadline_seconds: float = _setting(
-        "IMAGEJOBS_BATCH_DEADLINE_SECONDS", "The same for each job of a batch.", 86_400.0, ge=1
-    )
-    max_retries: int = _setting("IMAGEJOBS_MAX_RETRIES", "Automatic retries of a job before it fails.", 3, ge=0, le=20)
-    retry_base_seconds: float = _setting(
-        "IMAGEJOBS_RETRY_BASE_SECONDS", "The longest wait before the first retry; it doubles with each.", 1.0, gt=0
-    )
-    retry_cap_seconds: float = _setting("IMAGEJOBS_RETRY_CAP_SECONDS", "The longest wait before any retry.", 10.0, gt=0)
-    sweep_seconds: float = _setting(
-        "IMAGEJOBS_SWEEP_SECONDS", "How often each worker looks for jobs that were forgotten.", 15.0, ge=0.2
-    )
-    max_queued: int = _setting(
-        "IMAGEJOBS_MAX_QUEUED", "Jobs that may wait at once; more are refused with 429. 0: any number.", 100_000, ge=0
-    )
-    max_queued_per_project: int = _setting(
-        "IMAGEJOBS_MAX_QUEUED_PER_PROJECT", "The same for the jobs of one project.", 50_000, ge=0
-    )
+    concurrency: int = _setting("Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
+    workers: int = _setting("Worker processes that `up` runs.", 1, ge=0, le=64)
+    heartbeat_seconds: float = _setting("A worker silent for so long is taken for dead.", 10.0, ge=0.5, le=600)
+    dequeue_seconds: float = _setting("How often a worker looks for work that nobody woke it for.", 5.0, ge=0.1, le=60)
+    job_deadline_seconds: float = _setting("How long a job may take in all, unless it says otherwise.", 900.0, ge=1)
+    batch_deadline_seconds: float = _setting("The same for each job of a batch.", 86_400.0, ge=1)
+    max_retries: int = _setting("Automatic retries of a job before it fails.", 3, ge=0, le=20)
+    retry_base_seconds: float = _setting("The longest wait before the first retry; it doubles with each.", 1.0, gt=0)
+    retry_cap_seconds: float = _setting("The longest wait before any retry.", 10.0, gt=0)
+    sweep_seconds: float = _setting("How often each worker looks for jobs that were forgotten.", 15.0, ge=0.2)
+    max_queued: int = _setting("Jobs that may wait at once; more are refused with 429. 0: any number.", 100_000, ge=0)
+    max_queued_per_project: int = _setting("The same for the jobs of one project.", 50_000, ge=0)
     requests_per_minute: int = _setting(
-        "IMAGEJOBS_REQUESTS_PER_MINUTE",
         "Requests that one key may send to one API process in a minute, in one go or spread; more get 429. 0: any number.",
         60_000,
         ge=0,
     )
     address_requests_per_minute: int = _setting(
-        "IMAGEJOBS_ADDRESS_REQUESTS_PER_MINUTE",
         "The same for one address, whatever keys it sends. Behind a proxy all callers may share one.",
         120_000,
         ge=0,
     )
     address_failures_per_minute: int = _setting(
-        "IMAGEJOBS_ADDRESS_FAILURES_PER_MINUTE",
         "Refused keys and tokens of one address, after which only such as were taken lately are looked at. 0: any number.",
         300,
         ge=0,
     )
-    staged_bytes_days: int = _setting(
-        "IMAGEJOBS_STAGED_BYTES_DAYS", "How long the bytes of a picture that could not be stored are kept.", 30, ge=1
-    )
+    staged_bytes_days: int = _setting("How long the bytes of a picture that could not be stored are kept.", 30, ge=1)
     input_max_bytes: int = _setting(
-        "IMAGEJOBS_INPUT_MAX_BYTES",
         "The largest input picture that is taken or fetched.",
         20_971_520,
         ge=1024,
         le=67_108_864,
     )
-    input_days: int = _setting(
-        "IMAGEJOBS_INPUT_DAYS", "How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1
-    )
+    input_days: int = _setting("How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1)
     input_bytes_per_project: int = _setting(
-        "IMAGEJOBS_INPUT_BYTES_PER_PROJECT",
         "Bytes of input pictures that one project may keep; more are refused. 0: any number.",
         10_000_000_000,
         ge=0,
     )
     staged_bytes_limit: int = _setting(
-        "IMAGEJOBS_STAGED_BYTES_LIMIT",
         "Bytes of pictures waiting for a storage that is away, above which no more are bought; jobs wait.",
         10_000_000_000,
         ge=1_000_000,
     )
-    max_picture_pixels: int = _setting(
-        "IMAGEJOBS_MAX_PICTURE_PIXELS", "The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000
-    )
-    supabase_service_role_key: str | None = _setting(
+    max_picture_pixels: int = _setting("The largest picture that is decoded, in pixels.", 40_000_000, ge=1_000_000)
+    supabase_service_role_key: str | None = _named(
         "SUPABASE_SERVICE_ROLE_KEY", "Its service key: `service_role` (a JWT) or `sb_secret_…`.", repr=False
     )
-    supabase_anon_key: str | None = _setting(
+    supabase_anon_key: str | None = _named(
         "SUPABASE_ANON_KEY",
         "Its public key; only `storage verify` and `doctor` use it, to try what strangers may do.",
         repr=False,
     )
     supabase_bucket: str = _setting(
-        "IMAGEJOBS_SUPABASE_BUCKET",
         "The bucket that pictures go into there.",
         "asset-images",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$",
     )
     storage_url: str | None = _setting(
-        "IMAGEJOBS_STORAGE_URL",
         "Where pictures go without Supabase: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; unset: "
         "the local disk. Credentials come from the cloud's usual variables.",
     )
     storage_public_url: str | None = _setting(
-        "IMAGEJOBS_STORAGE_PUBLIC_URL",
         "The address under which the objects below IMAGEJOBS_STORAGE_URL open in a browser; unset: the storage's own.",
     )
     storage_uses_machine_role: bool = _setting(
-        "IMAGEJOBS_STORAGE_USES_MACHINE_ROLE",
         "Take that storage's credentials from the machine's own role where none are set.",
         default=False,
     )
-    log_level: str = _setting("IMAGEJOBS_LOG_LEVEL", "debug, info, warning or error.", "info")
-    log_format: str = _setting("IMAGEJOBS_LOG_FORMAT", "json, text, or auto: text on a terminal.", "auto")
-    url: str | None = _setting("IMAGEJOBS_URL", "Where the commands `generate` and `jobs` find the service.")
+    log_level: str = _setting("debug, info, warning or error.", "info")
+    log_format: str = _setting("json, text, or auto: text on a terminal.", "auto")
+    url: str | None = _setting("Where the commands `generate` and `jobs` find the service.")
     api_key: str | None = _setting(
-        "IMAGEJOBS_API_KEY",
         "The key that the commands `generate` and `jobs` send; unset: the one in the data directory.",
         repr=False,
     )
-    armed_probes: str | None = _setting(
+    armed_probes: str | None = _named(
         "IMAGEJOBS_PROBES", "For tests only: what to do at named points, such as `stage.after_commit=kill`."
     )
-    provider_settings: Mapping[str, Mapping[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
-    cloud_settings: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    provider_settings: Mapping[str, Mapping[str, str]] = Field(
+        default_factory=dict, alias="provider_settings", exclude=True, repr=False
+    )
+    cloud_settings: Mapping[str, str] = Field(default_factory=dict, alias="cloud_settings", exclude=True, repr=False)
 
     @field_validator("cors_origins", "outbound_allow", mode="before")
     @classmethod
