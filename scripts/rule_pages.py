@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from imagejobs.domain.access import PERMISSIONS, Role
+from imagejobs.domain.access import Operation, Role
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.lifecycle import FINAL, TRANSITIONS
 from imagejobs.domain.prompts import ASSET_SHAPES, JOB_WORDS, asset_shape
@@ -91,9 +91,9 @@ def access_page() -> str:
     """Roles and scopes by operation."""
     roles = list(Role)
     rows = []
-    for operation, needed in PERMISSIONS.items():
-        allowed = ["yes" if roles.index(role) >= roles.index(needed.role) else "" for role in roles]
-        rows.append([operation.value, *allowed, f"`{needed.scope}`"])
+    for operation in Operation:
+        allowed = ["yes" if roles.index(role) >= roles.index(operation.role) else "" for role in roles]
+        rows.append([operation.words, *allowed, f"`{operation.scope}`"])
     return "".join(
         [
             "# Who may do what\n\n",

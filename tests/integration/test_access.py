@@ -11,7 +11,7 @@ import pytest
 from imagejobs.app.keys import create_key
 from imagejobs.app.users import CONFIRMED_SECONDS
 from imagejobs.db.ownership import require_usable
-from imagejobs.domain.access import PERMISSIONS, Caller, Operation, Role, Scope, user_caller
+from imagejobs.domain.access import Caller, Operation, Role, Scope, user_caller
 from imagejobs.errors import ConfigurationError, PermissionDenied
 from imagejobs.web.server import create_app
 from tests.support.tokens import as_user, claims, secret_token, tokens_by_secret
@@ -55,10 +55,10 @@ async def key_of(world: World, *scopes: Scope, projects: tuple[str, ...] = ()) -
 @pytest.mark.parametrize("role", Role)
 def test_a12_a_role_allows_what_the_table_says(operation: Operation, role: Role) -> None:
     user = user_caller("u", {"film": role})
-    if ROLES.index(role) >= ROLES.index(PERMISSIONS[operation].role):
+    if ROLES.index(role) >= ROLES.index(operation.role):
         user.require_project("film", operation)
     else:
-        with pytest.raises(PermissionDenied, match=PERMISSIONS[operation].role.value):
+        with pytest.raises(PermissionDenied, match=operation.role.value):
             user.require_project("film", operation)
 
 
@@ -66,10 +66,10 @@ def test_a12_a_role_allows_what_the_table_says(operation: Operation, role: Role)
 @pytest.mark.parametrize("scope", Scope)
 def test_a12_a_scope_allows_what_the_table_says(operation: Operation, scope: Scope) -> None:
     key = Caller(name="k", key_id="k", scopes=frozenset({scope}), project_ids=frozenset({"film"}))
-    if scope in (Scope.ADMIN, PERMISSIONS[operation].scope):
+    if scope in (Scope.ADMIN, operation.scope):
         key.require_project("film", operation)
     else:
-        with pytest.raises(PermissionDenied, match=PERMISSIONS[operation].scope.value):
+        with pytest.raises(PermissionDenied, match=operation.scope.value):
             key.require_project("film", operation)
 
 
@@ -78,14 +78,13 @@ async def test_a12_each_route_asks_the_table_for_users_and_for_keys(world: World
     assert (await world.client.put("/api/projects/film/styles/noir", json={"name": "Noir"})).status_code == 201
     callers = [(role, await make_member(world, f"user-{role.value}", role)) for role in ROLES]
     for operation, (_, _, _, allowed) in REQUESTS.items():
-        needed = PERMISSIONS[operation]
         for role, headers in callers:
             answer = await ask(world, operation, job_id, headers)
-            expected = allowed if ROLES.index(role) >= ROLES.index(needed.role) else 403
+            expected = allowed if ROLES.index(role) >= ROLES.index(operation.role) else 403
             assert answer.status_code == expected, (operation, role, answer.text)
         for scope in (Scope.READ, Scope.WRITE, Scope.ADMIN):
             answer = await ask(world, operation, job_id, await key_of(world, scope, projects=("film",)))
-            assert answer.status_code == (allowed if scope in (needed.scope, Scope.ADMIN) else 403), (operation, scope)
+            assert answer.status_code == (allowed if scope in (operation.scope, Scope.ADMIN) else 403), (operation, scope)
 
 
 async def test_a12_a_user_sees_their_projects_only_in_a_list(world: World) -> None:

@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from imagejobs.errors import NotFound, PermissionDenied
 
@@ -30,55 +30,30 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Operation(StrEnum):
-    """What can be done in a project."""
+class Operation(Enum):
+    """What can be done in a project, and what that demands: a scope of a key, or at least a role of a user."""
 
-    READ_JOB = "read a job and its events"
-    LIST_JOBS = "list jobs"
-    CREATE_JOB = "make pictures"
-    CHANGE_JOB = "change a job's priority"
-    RETRY_JOB = "retry a job"
-    CANCEL_JOB = "cancel a job"
-    RESOLVE_JOB = "resolve an unknown cost"
-    READ_STYLES = "read style capsules"
-    WRITE_STYLES = "write style capsules"
-    READ_INPUTS = "read inputs"
-    WRITE_INPUTS = "upload inputs"
-    READ_PROJECT = "read the project"
-    WRITE_PROJECT = "name the project and set its policy"
-    MEMBERS = "read and change the members"
-    BUDGETS = "read and set the budgets"
+    READ_JOB = "read a job and its events", Scope.READ, Role.VIEWER
+    LIST_JOBS = "list jobs", Scope.READ, Role.VIEWER
+    CREATE_JOB = "make pictures", Scope.WRITE, Role.EDITOR
+    CHANGE_JOB = "change a job's priority", Scope.WRITE, Role.EDITOR
+    RETRY_JOB = "retry a job", Scope.WRITE, Role.EDITOR
+    CANCEL_JOB = "cancel a job", Scope.WRITE, Role.EDITOR
+    RESOLVE_JOB = "resolve an unknown cost", Scope.WRITE, Role.ADMIN
+    READ_STYLES = "read style capsules", Scope.READ, Role.VIEWER
+    WRITE_STYLES = "write style capsules", Scope.WRITE, Role.EDITOR
+    READ_INPUTS = "read inputs", Scope.READ, Role.VIEWER
+    WRITE_INPUTS = "upload inputs", Scope.WRITE, Role.EDITOR
+    READ_PROJECT = "read the project", Scope.READ, Role.VIEWER
+    WRITE_PROJECT = "name the project and set its policy", Scope.ADMIN, Role.ADMIN
+    MEMBERS = "read and change the members", Scope.ADMIN, Role.ADMIN
+    BUDGETS = "read and set the budgets", Scope.ADMIN, Role.ADMIN
 
+    def __init__(self, words: str, scope: Scope, role: Role) -> None:
+        self.words = words
+        self.scope = scope
+        self.role = role
 
-@dataclass(frozen=True, kw_only=True)
-class Permission:
-    """What an operation demands: this scope of a key, or at least this role of a user."""
-
-    scope: Scope
-    role: Role
-
-
-def _needs(scope: Scope, role: Role) -> Permission:
-    return Permission(scope=scope, role=role)
-
-
-PERMISSIONS: Mapping[Operation, Permission] = {
-    Operation.READ_JOB: _needs(Scope.READ, Role.VIEWER),
-    Operation.LIST_JOBS: _needs(Scope.READ, Role.VIEWER),
-    Operation.CREATE_JOB: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.CHANGE_JOB: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.RETRY_JOB: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.CANCEL_JOB: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.RESOLVE_JOB: _needs(Scope.WRITE, Role.ADMIN),
-    Operation.READ_STYLES: _needs(Scope.READ, Role.VIEWER),
-    Operation.WRITE_STYLES: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.READ_INPUTS: _needs(Scope.READ, Role.VIEWER),
-    Operation.WRITE_INPUTS: _needs(Scope.WRITE, Role.EDITOR),
-    Operation.READ_PROJECT: _needs(Scope.READ, Role.VIEWER),
-    Operation.WRITE_PROJECT: _needs(Scope.ADMIN, Role.ADMIN),
-    Operation.MEMBERS: _needs(Scope.ADMIN, Role.ADMIN),
-    Operation.BUDGETS: _needs(Scope.ADMIN, Role.ADMIN),
-}
 
 _RANKS = {role: rank for rank, role in enumerate(Role)}
 
@@ -114,22 +89,20 @@ class Caller:
 
         That something takes an administrator is told only to those who see the project.
         """
-        scope = PERMISSIONS[operation].scope
-        if self.user_id is None and scope is not Scope.ADMIN:
-            self.require(scope)
+        if self.user_id is None and operation.scope is not Scope.ADMIN:
+            self.require(operation.scope)
         if not self.sees(project_id):
             raise NotFound("There is no such project.")
         self.require_allowed(project_id, operation)
 
     def require_allowed(self, project_id: str, operation: Operation) -> None:
         """Refuse what the caller's scopes, or the user's role in a project they see, do not allow."""
-        needed = PERMISSIONS[operation]
         if self.user_id is None:
-            self.require(needed.scope)
-        elif _RANKS[self.roles[project_id]] < _RANKS[needed.role]:
+            self.require(operation.scope)
+        elif _RANKS[self.roles[project_id]] < _RANKS[operation.role]:
             raise PermissionDenied(
-                f"Only a project's {needed.role.value} may {operation.value}; you are its {self.roles[project_id].value}. "
-                "Ask an admin of the project."
+                f"Only a project's {operation.role.value} may {operation.words}; you are its "
+                f"{self.roles[project_id].value}. Ask an admin of the project."
             )
 
     def with_role(self, project_id: str, role: Role) -> "Caller":
