@@ -94,6 +94,14 @@ class ImageJobsError(Exception):
         return self.code in (Code.TEMPORARY, Code.RATE_LIMIT)
 
 
+class StatedWait(Exception):
+    """What some errors are beside: one that says how long to wait, None where the other side gave no figure."""
+
+    def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class ProviderError(ImageJobsError, reason="provider_error"):
     """What a provider did, or did not do."""
 
@@ -118,20 +126,12 @@ class ContentRefused(ProviderError, reason="content_refused", code=Code.PERMANEN
     """The provider's safety rules refused the prompt or the picture."""
 
 
-class ProviderThrottled(ProviderError, reason="provider_throttled", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
+class ProviderThrottled(StatedWait, ProviderError, reason="provider_throttled", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
     """The provider asks to wait; `retry_after_seconds` is its own figure, None where it gave none."""
 
-    def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(detail)
-        self.retry_after_seconds = retry_after_seconds
 
-
-class ProviderPaused(ProviderError, reason="provider_paused", code=Code.TEMPORARY, retry=Retry.SNOOZE):
+class ProviderPaused(StatedWait, ProviderError, reason="provider_paused", code=Code.TEMPORARY, retry=Retry.SNOOZE):
     """Nothing was sent: the provider failed several times in a row and is left alone for `retry_after_seconds`."""
-
-    def __init__(self, detail: str, retry_after_seconds: float) -> None:
-        super().__init__(detail)
-        self.retry_after_seconds = retry_after_seconds
 
 
 class ProviderOverloaded(ProviderError, reason="provider_overloaded", code=Code.TEMPORARY, retry=Retry.LATER):
@@ -198,12 +198,8 @@ class StorageUnavailable(StorageError, reason="storage_unavailable", code=Code.T
     """The storage does not answer, or is full."""
 
 
-class StorageThrottled(StorageError, reason="storage_throttled", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
+class StorageThrottled(StatedWait, StorageError, reason="storage_throttled", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
     """The storage asks to slow down; `retry_after_seconds` says by how much."""
-
-    def __init__(self, detail: str, retry_after_seconds: float) -> None:
-        super().__init__(detail)
-        self.retry_after_seconds = retry_after_seconds
 
 
 class StoragePaused(StorageThrottled, reason="storage_paused", code=Code.TEMPORARY, billed=Billed.NO):
@@ -359,12 +355,8 @@ class DownloadRejected(RequestError, reason="download_rejected"):
     """The address answers, but not with a file that may be taken: gone, not allowed, too large, an endless redirect."""
 
 
-class TooManyRequests(RequestError, reason="too_many_requests", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
+class TooManyRequests(StatedWait, RequestError, reason="too_many_requests", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
     """The caller is over a rate limit."""
-
-    def __init__(self, detail: str, retry_after_seconds: float) -> None:
-        super().__init__(detail)
-        self.retry_after_seconds = retry_after_seconds
 
 
 def every_error() -> Iterator[type[ImageJobsError]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from imagejobs.errors import ImageJobsError, ProviderPaused, ProviderThrottled, Retry, StorageThrottled
+from imagejobs.errors import ImageJobsError, ProviderPaused, ProviderThrottled, Retry, StatedWait
 
 MIN_SNOOZE_SECONDS = 1.0
 MAX_SNOOZE_SECONDS = 15 * 60.0
@@ -66,8 +66,7 @@ def decide(error: ImageJobsError, state: RetryState, schedule: RetrySchedule, ch
                 return GiveUp()
             delay, counts = schedule.ceiling(state.retries_used) * chance, True
         case Retry.SNOOZE:
-            states_wait = ProviderThrottled | ProviderPaused | StorageThrottled
-            stated = error.retry_after_seconds if isinstance(error, states_wait) else None
+            stated = error.retry_after_seconds if isinstance(error, StatedWait) else None
             delay, counts = _snooze(stated, state, schedule, chance), False
             if state.has_fallback and isinstance(error, ProviderThrottled | ProviderPaused):
                 return _impatient(error, TryLater(delay, counts=True), state)

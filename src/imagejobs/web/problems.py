@@ -73,7 +73,7 @@ def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
     if isinstance(error, errors.MethodNotAllowed):
         headers["allow"] = error.allow
     if isinstance(error, errors.TooManyRequests):
-        headers["retry-after"] = str(max(1, round(error.retry_after_seconds)))
+        headers["retry-after"] = str(max(1, round(error.retry_after_seconds or 0)))
     elif status == 503:
         headers["retry-after"] = "2"
     return headers
