@@ -28,7 +28,6 @@ _JOB = Job(
     priority=0,
     tags=(),
     batch_id=None,
-    parent_job_id=None,
     idempotency_key=None,
     fingerprint=b"",
     attempt_count=0,

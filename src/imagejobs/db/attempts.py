@@ -35,7 +35,6 @@ async def open_attempt(tx: Transaction, attempt: NewAttempt, reservation_no: int
         *parameters(attempt),
         reservation_no,
     )
-    assert row is not None  # INSERT … RETURNING of one row
     return value_from(Attempt, row)
 
 

@@ -59,7 +59,6 @@ async def server(connection: Connection) -> Server:
         "SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, "
         "extract(epoch FROM clock_timestamp())::float8 AS clock"
     )
-    assert row is not None
     return value_from(Server, row)
 
 
@@ -73,23 +72,17 @@ async def queue_persistence(connection: Connection) -> str | None:
 
 async def work(connection: Connection) -> Work:
     """Who works, and which jobs do not get on."""
-    row = await connection.fetchrow(_WORK, _WAITING_SECONDS, _OVERDUE_SECONDS, _ORPHANED_SECONDS)
-    assert row is not None
-    return value_from(Work, row)
+    return value_from(Work, await connection.fetchrow(_WORK, _WAITING_SECONDS, _OVERDUE_SECONDS, _ORPHANED_SECONDS))
 
 
 async def pace(connection: Connection) -> Pace:
     """What the providers and the storage took for each picture (F1)."""
-    row = await connection.fetchrow(_PACE)
-    assert row is not None
-    return Pace(**row)
+    return value_from(Pace, await connection.fetchrow(_PACE))
 
 
 async def staging(connection: Connection) -> Staging:
     """What the storage did not take yet (S5, S14)."""
-    row = await connection.fetchrow(_STAGING, _WAITING_SECONDS)
-    assert row is not None
-    return Staging(**row)
+    return value_from(Staging, await connection.fetchrow(_STAGING, _WAITING_SECONDS))
 
 
 _STAGING = """

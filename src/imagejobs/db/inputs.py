@@ -45,7 +45,6 @@ async def keep(tx: Transaction, new: NewInput) -> KeptInput:
         new.created_by,
         new.keep_seconds,
     )
-    assert row is not None  # INSERT … RETURNING of one row
     return _kept(row)
 
 
@@ -131,5 +130,5 @@ async def prune(tx: Transaction, limit: int) -> int:
     return len(rows)
 
 
-def _kept(row: asyncpg.Record) -> KeptInput:
+def _kept(row: asyncpg.Record | None) -> KeptInput:
     return value_from(KeptInput, row, facts=value_from(PictureFacts, row))

@@ -134,8 +134,9 @@ def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
     return where, values
 
 
-def job_from(row: asyncpg.Record) -> Job:
-    """The row as the domain's value."""
+def job_from(row: asyncpg.Record | None) -> Job:
+    """The row, which must be there, as the domain's value."""
+    assert row is not None
     return value_from(Job, row, estimated_credits=row["estimated_cost"], failure=_failure(row))
 
 

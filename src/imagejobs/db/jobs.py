@@ -159,7 +159,6 @@ async def assign(tx: Transaction, job_id: UUID, provider: str, model: str) -> Jo
         provider,
         model,
     )
-    assert row is not None
     return job_from(row)
 
 
@@ -216,7 +215,7 @@ WITH job AS (
         cancel_requested_at = CASE WHEN $8 THEN NULL ELSE cancel_requested_at END,
         attempt_count = attempt_count + $7,
         last_attempt_at = CASE WHEN $7 > 0 THEN now() ELSE last_attempt_at END,
-        failure_stage = $9, error_code = $10, error_reason = $11, error_message = $12, error_billed = $13,
+        error_code = $9, error_reason = $10, error_message = $11, failure_stage = $12, error_billed = $13,
         error_retryable = $14,
         cost_micros = CASE WHEN $13 <> 'unknown' THEN coalesce(cost_micros, 0) ELSE cost_micros END,
         cost_credits = CASE WHEN $13 <> 'unknown' THEN coalesce(cost_credits, 0) ELSE cost_credits END,
@@ -250,12 +249,7 @@ async def move(tx: Transaction, job_id: UUID, change: Change) -> Job | None:
         change.retries,
         change.purchases,
         change.is_person_retry,
-        failure.stage.value if failure and failure.stage else None,
-        failure.code.value if failure else None,
-        failure.reason if failure else None,
-        failure.message if failure else None,
-        failure.billed.value if failure else change.billed,
-        failure.retryable if failure else None,
+        *(parameters(failure) if failure else [None, None, None, None, change.billed, None]),
         change.object_key,
         change.public_url,
         EventKind(f"job.{change.to.value}").value,

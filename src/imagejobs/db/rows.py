@@ -15,8 +15,12 @@ Reader = Callable[[Any], Any]
 _READERS: Mapping[Any, Reader] = {tuple: tuple, frozenset: frozenset, Mapping: json.loads}
 
 
-def value_from(kind: type[Value], row: asyncpg.Record, **given: Any) -> Value:  # noqa: ANN401 - each field has its own type
-    """What the row says, as a `kind`: words become enums, arrays tuples or sets, JSON mappings; `given` fields win."""
+def value_from(kind: type[Value], row: asyncpg.Record | None, **given: Any) -> Value:  # noqa: ANN401 - each field has its own type
+    """What the row says, as a `kind`: words become enums, arrays tuples or sets, JSON mappings; `given` fields win.
+
+    Whoever may find no row asks that before.
+    """
+    assert row is not None
     for name, read in _readers(kind):
         if name not in given:
             found = row[name]

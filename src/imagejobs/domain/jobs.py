@@ -107,7 +107,6 @@ class Job:
     priority: int
     tags: tuple[str, ...]
     batch_id: UUID | None
-    parent_job_id: UUID | None
     idempotency_key: str | None
     fingerprint: bytes
     attempt_count: int
@@ -157,7 +156,6 @@ class Attempt:
     call_deadline_seconds: float
     object_nonce: str
     object_key: str | None
-    dispatched_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
