@@ -32,6 +32,7 @@ from imagejobs.engine.pgq import install
 from imagejobs.providers.fake_server import FakeProvider, Options, running
 from tests.conftest import free_port
 from tests.support.databases import DebianServer, debian_server
+from tests.support.invariants import books
 
 FINAL = ("completed", "failed", "canceled")
 CLIENTS = 6
@@ -222,7 +223,7 @@ async def _claims(database: Database, soak: Soak, fake: FakeProvider, took: floa
         )
         unfinished = sum(row["jobs"] for row in rows if row["status"] not in FINAL)
         broken = await verify.broken(connection)
-        books = await verify.books(connection)
+        booked = await books(connection)
         connections = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
     for row in sorted(rows, key=lambda row: -row["jobs"]):
         print(f"  {row['jobs']:6} {row['status']} {row['reason']}")
@@ -232,7 +233,7 @@ async def _claims(database: Database, soak: Soak, fake: FakeProvider, took: floa
         Claim("accepted jobs that are not there", len(soak.accepted) - found, "", most=0),
         Claim("jobs that did not end", unfinished, "", most=0),
         Claim("invariants that do not hold", len(broken), "", most=0),
-        Claim("billed, but not in the books", max(0, fake.bill.total_micros - books) / 1e6, "$", most=0),
+        Claim("billed, but not in the books", max(0, fake.bill.total_micros - booked) / 1e6, "$", most=0),
         Claim("jobs accepted", len(soak.accepted), "", least=1),
         Claim("workers killed", sum(worker.deaths for worker in soak.workers), ""),
         Claim("API killed", soak.api.deaths, ""),

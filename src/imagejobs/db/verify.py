@@ -1,7 +1,10 @@
-"""What must hold at every moment, whatever happened. Each query finds the rows that break one invariant."""
+"""What must hold at every moment, whatever happened, and what the guide has its readers ask (B2, B3)."""
 
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+from asyncpg import Record
 
 from imagejobs.db.pool import Connection
 from imagejobs.domain.lifecycle import TRANSITIONS
@@ -72,17 +75,6 @@ async def broken(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-async def books(connection: Connection) -> int:
-    """What our books say the providers may have charged: posted and unknown, in micro-dollars."""
-    total = await connection.fetchval(
-        "SELECT coalesce(sum(amount_micros), 0) FROM imagejobs.ledger_entries AS entry "
-        "WHERE kind = 'post' OR (kind = 'unknown' AND NOT EXISTS (SELECT FROM imagejobs.ledger_entries AS later "
-        "WHERE later.job_id = entry.job_id AND later.reservation_no = entry.reservation_no "
-        "AND later.kind IN ('post', 'release')))"
-    )
-    return int(total)
-
-
 async def stored_pictures(connection: Connection, after: UUID | None, limit: int) -> list[tuple[UUID, str, bytes]]:
     """A page of recorded pictures by attempt: id, object key, SHA-256."""
     rows = await connection.fetch(
@@ -92,3 +84,27 @@ async def stored_pictures(connection: Connection, after: UUID | None, limit: int
         limit,
     )
     return [(row["attempt_id"], row["object_key"], row["sha256"]) for row in rows]
+
+
+class Statement(StrEnum):
+    """Each answers truly in the database of the service."""
+
+    INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'image_generation_jobs';"
+    LAST_JOBS = (
+        "SELECT id, status, failure_stage, attempt_count, created_at, completed_at "
+        "FROM image_generation_jobs ORDER BY created_at DESC LIMIT 5;"
+    )
+    LAST_HOUR = (
+        "SELECT job_type, status, cost_credits, estimated_cost "
+        "FROM image_generation_jobs WHERE created_at > NOW() - INTERVAL '1 hour';"
+    )
+    WAITING = (
+        "SELECT id, status, created_at FROM image_generation_jobs "
+        "WHERE status = 'queued' AND created_at < NOW() - INTERVAL '5 minutes';"
+    )
+    FAILED_UPLOADS = "SELECT id, error_message, failure_stage FROM image_generation_jobs WHERE failure_stage = 'uploading';"
+
+
+async def answer(connection: Connection, statement: Statement) -> list[Record]:
+    """Its rows."""
+    return await connection.fetch(statement.value)
