@@ -20,9 +20,8 @@ from fastapi.routing import APIRoute
 from typer.main import get_command
 
 from imagejobs import errors
-from imagejobs.cli.lazy import LazyGroup
-from imagejobs.cli.main import app as command_line
-from imagejobs.domain.access import PERMISSIONS, Operation, Scope
+from imagejobs.cli.main import LazyGroup, app as command_line
+from imagejobs.domain.access import Operation, Scope
 from imagejobs.errors import ImageJobsError, every_error
 from imagejobs.settings import PROVIDER_PATTERNS, Settings
 from imagejobs.web.problems import problem, status_of
@@ -182,7 +181,7 @@ def _scope(route: APIRoute) -> str | None:
         cases += [case for case in found_here if case not in cases]
     sources = [inspect.getsource(case) for case in cases]
     found = {Scope[name].value for source in sources for name in _SCOPE.findall(source)}
-    found |= {PERMISSIONS[Operation[name]].scope.value for source in sources for name in _OPERATION.findall(source)}
+    found |= {Operation[name].scope.value for source in sources for name in _OPERATION.findall(source)}
     if len(found) > 1:
         raise ValueError(f"{route.path}: asks for more than one scope: {sorted(found)}")
     return next(iter(found), None)

@@ -15,6 +15,7 @@ from imagejobs.app.news import told
 from imagejobs.app.staging import stage_spooled
 from imagejobs.app.stopping import notice_cancels
 from imagejobs.app.sweep import sweep
+from imagejobs.app.waiters import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +73,7 @@ async def _sweep_until(deps: Deps, stop: asyncio.Event) -> None:
             await take_over_from_dead(deps)
         except Exception:
             logger.exception("sweep.internal_error")  # the sweep boundary: the next round is a new chance
-        try:
-            await asyncio.wait_for(stop.wait(), deps.policy.sweep_seconds * (0.8 + 0.4 * deps.clock.chance()))
-        except TimeoutError:
-            continue
+        await wait_for(stop, deps.policy.sweep_seconds * (0.8 + 0.4 * deps.clock.chance()))
 
 
 def drain_on_signals(stop: asyncio.Event, announce: Callable[[], None]) -> None:

@@ -13,8 +13,7 @@ from imagejobs.app.keys import create_key
 from imagejobs.db.pool import Database
 from imagejobs.imaging import Decoder
 from imagejobs.ports import ProviderConfig
-from imagejobs.providers import fake as adapter
-from imagejobs.providers import sketch
+from imagejobs.providers import fake as adapter, sketch
 from imagejobs.providers.fake_server import FakeProvider, Options, running
 from tests.support.fakes import once, script
 from tests.support.tokens import SECRET, as_user, claims, secret_token

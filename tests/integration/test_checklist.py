@@ -11,12 +11,10 @@ import pytest
 
 from imagejobs.app.findings import Finding, Level
 from imagejobs.app.identifiers import new_id
-from imagejobs.cli.check_picture import request_of
-from imagejobs.cli.check_table import table_findings
-from imagejobs.cli.checklist import ticked
+from imagejobs.cli.checklist import request_of, table_findings, ticked
 from imagejobs.cli.findings import collected, report
-from imagejobs.db.guide import Statement
 from imagejobs.db.pool import Database
+from imagejobs.db.verify import Statement
 from imagejobs.imaging import Decoder
 from imagejobs.settings import load_settings
 from imagejobs.storage.filesystem import FilesystemStorage
@@ -42,7 +40,7 @@ async def served(here: pytest.MonkeyPatch, world: World) -> AsyncIterator[str]:
         here.setenv("IMAGEJOBS_URL", address)
         here.setenv("IMAGEJOBS_API_KEY", world.client.headers["authorization"].removeprefix("Bearer "))
         here.setenv("IMAGEJOBS_DEFAULT_PROVIDER", "sketch")
-        here.setattr("imagejobs.cli.check_picture._WAIT_SECONDS", SOON)
+        here.setattr("imagejobs.cli.checklist._WAIT_SECONDS", SOON)
         yield address
 
 

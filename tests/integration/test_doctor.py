@@ -14,7 +14,7 @@ import pytest
 from imagejobs.app.findings import Finding, Level, ok
 from imagejobs.app.identifiers import new_id
 from imagejobs.bootstrap import key_fingerprints
-from imagejobs.cli.checks import examine
+from imagejobs.cli.doctor import examine
 from imagejobs.cli.findings import collected, line_of
 from imagejobs.db import provider_state
 from imagejobs.db.pool import Database

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from imagejobs.web.protocol import MAX_HEAD_BYTES
+from imagejobs.web.limits import MAX_HEAD_BYTES
 from tests.integration.test_walker import SCHEMAS, Ids, Route, filled, theirs, value_for
 from tests.support.declared import DOCUMENT
 from tests.support.serving import Serving, serving

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from imagejobs.app.attempt import run_job

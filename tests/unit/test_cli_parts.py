@@ -16,10 +16,9 @@ from imagejobs.cli.console import printable
 from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
 from imagejobs.cli.home import Home, Running
 from imagejobs.cli.keys import app as keys
-from imagejobs.cli.lazy import LazyGroup
 from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.logs import JsonFormatter, TextFormatter, configure_logging
-from imagejobs.cli.main import app
+from imagejobs.cli.main import LazyGroup, app
 from imagejobs.cli.remote import NoKey, NoService, code_of_error, code_of_job
 from imagejobs.client import ClientError, Job, Refused, Unreachable, WaitTimedOut
 from imagejobs.errors import ConfigurationError

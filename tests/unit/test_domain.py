@@ -4,8 +4,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from imagejobs.domain.access import Caller, Operation, Scope, make_key, parse_key
 from imagejobs.domain.artifacts import object_key, safe_segment

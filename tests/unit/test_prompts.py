@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from imagejobs.domain.jobs import JobType
 from imagejobs.domain.prompts import ASSET_SHAPES, JOB_WORDS, asset_shape, compose, style_words

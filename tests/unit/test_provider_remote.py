@@ -1,8 +1,7 @@
 """What a status stands for, whatever the provider says of its bill; and what of its text may be shown."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from imagejobs.errors import (
     Billed,

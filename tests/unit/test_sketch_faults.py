@@ -9,8 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image, ImageChops
 
 from imagejobs.domain.jobs import JobType, ResumeClass

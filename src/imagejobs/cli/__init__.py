@@ -1,6 +1,6 @@
 """The command `imagejobs`: arguments and printing.
 
-main          the commands, each imported when it is called; lazy does that
+main          the commands, each imported when it is called
 up            everything in one go; supervisor and lifeline keep the processes, banner says what runs
 service       api, worker, migrate
 generate      pictures from a prompt; jobs lists, watches, retries, resolves; waiting, progress and advice are theirs

@@ -21,7 +21,7 @@ from imagejobs.cli.logs import configure_logging
 from imagejobs.errors import ConfigurationError
 from imagejobs.net.http import Outbound
 from imagejobs.settings import Settings, load_settings
-from imagejobs.web.protocol import BoundedProtocol
+from imagejobs.web.limits import BoundedProtocol
 from imagejobs.web.rates import Rates
 from imagejobs.web.server import create_app, routes_of
 from imagejobs.web.signing_keys import SigningKeys

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.bootstrap import key_fingerprints, supabase_project
-from imagejobs.cli.check_providers import advice_for
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
+from imagejobs.cli.providers import advice_for
 from imagejobs.db import condition, provider_state, storage_policies
 from imagejobs.db.condition import Pace, Staging, Work
 from imagejobs.db.migrate import known_migrations, schema_version

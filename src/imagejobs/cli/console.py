@@ -53,6 +53,11 @@ def print_json(document: object) -> None:
     print(json.dumps(document, default=str), flush=True)
 
 
+def print_either(document: object, words: str, *, as_json: bool) -> None:
+    """The document as a line of JSON, or the words for a person."""
+    print_json(document) if as_json else print(words, flush=True)
+
+
 def print_rows(
     documents: Sequence[Document], header: Sequence[str], cells: Callable[[Document], Sequence[object]], *, as_json: bool
 ) -> None:

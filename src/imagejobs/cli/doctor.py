@@ -1,13 +1,28 @@
 """`imagejobs doctor`: everything checked, each with what to do."""
 
 import asyncio
+import platform
+import shutil
+import stat
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imagejobs.cli.checks import examine
+from imagejobs import __version__
+from imagejobs.app.findings import Finding, fail, ok, warn
+from imagejobs.cli.check_database import Now, database_findings
 from imagejobs.cli.console import command_app
-from imagejobs.cli.findings import report
+from imagejobs.cli.findings import collected, report
+from imagejobs.cli.home import Home
+from imagejobs.cli.providers import CORRECT, WHOLE_SECONDS, provider_findings
+from imagejobs.cli.readiness import READY, readiness
+from imagejobs.cli.storage import storage_findings
+from imagejobs.client import Backoff, Client, ClientError, JobQuery, Refused
+from imagejobs.errors import ConfigurationError
+from imagejobs.settings import Settings, load_settings
 
 app = command_app()
 
@@ -31,3 +46,84 @@ def doctor(
     ```
     """
     raise report(asyncio.run(examine()), as_json=as_json)
+
+
+_LITTLE_BYTES = 1_000_000_000
+_TOO_LITTLE_BYTES = 100_000_000
+_UNAUTHENTICATED = 401
+_FORBIDDEN = 403
+_DATABASE_SECONDS = 150.0  # an embedded one may have to recover from a crash first
+
+
+async def examine(now: Now = time.time) -> list[Finding]:
+    """Every finding, in the order in which they depend on one another; `now` is this machine's Unix time."""
+    findings = [ok("versions", f"imagejobs {__version__}, Python {platform.python_version()}, {platform.platform()}")]
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        return findings + [fail("settings", problem, CORRECT) for problem in error.problems]
+    findings.append(ok("settings", "readable"))
+    findings += await collected("data", _data_directory(settings))
+    findings += await collected("database", database_findings(settings, now), _DATABASE_SECONDS)
+    findings += await collected("storage", storage_findings(settings))
+    findings += await collected("providers", provider_findings(settings), WHOLE_SECONDS)
+    return findings + await collected("service", _service(settings))
+
+
+async def _data_directory(settings: Settings) -> AsyncIterator[Finding]:
+    path = Home(settings.data_dir).path
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    if existing != path:
+        yield ok("data", f"{path} is not there yet; `imagejobs up` makes it")
+    elif path.stat().st_mode & stat.S_IWOTH:
+        yield warn("data", f"every user may write to {path}", f"chmod o-w {path}")
+    else:
+        yield ok("data", str(path))
+    yield _disk(existing)
+
+
+def _disk(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    detail = f"{free / 1e9:.1f} GB free at {path}"
+    if free < _TOO_LITTLE_BYTES:
+        return fail("disk", detail, "Make room: pictures and database cannot be written any more.")
+    if free < _LITTLE_BYTES:
+        return warn("disk", detail, "Make room soon.")
+    return ok("disk", detail)
+
+
+async def _service(settings: Settings) -> AsyncIterator[Finding]:
+    home = Home(settings.data_dir)
+    running = home.running()
+    url = settings.url or (running.url if running else None)
+    if url is None:
+        yield warn("service", "no `imagejobs up` uses this data directory", "Run it, or set IMAGEJOBS_URL.")
+        return
+    status = readiness(url)
+    if status is None:
+        yield fail("service", f"{url} does not answer", "Is it running, and is the address right?")
+        return
+    if status == READY:
+        yield ok("service", f"{url} is ready")
+    else:
+        yield fail("service", f"{url}/readyz answers {status}", "Its log says why; mostly its database is away.")
+    is_local = running is not None and url.rstrip("/") == running.url
+    yield _key(url, settings.api_key, home.read_admin_key(mend=False) if is_local else None)
+
+
+def _key(url: str, chosen: str | None, kept: str | None) -> Finding:
+    """Whether the service takes the key that the commands send: the chosen one, else the kept one."""
+    key, source = (chosen, "IMAGEJOBS_API_KEY") if chosen is not None else (kept, "the admin key of the data directory")
+    if key is None:
+        return warn("key", f"none for {url} is known", "Set IMAGEJOBS_API_KEY; `imagejobs keys create` makes one.")
+    try:
+        with Client(url, key, backoff=Backoff(attempts=1)) as client:
+            client.jobs(JobQuery(limit=1))
+    except Refused as refusal:
+        if refusal.status not in (_UNAUTHENTICATED, _FORBIDDEN):
+            return warn("key", f"could not be tried: {refusal}", "Run `imagejobs doctor` again in a while.")
+        advice = "Set another one; `imagejobs keys ls` lists the good ones, `imagejobs keys create` makes one."
+        return fail("key", f"{url} does not take {source}: {refusal}", advice)
+    except ClientError as error:
+        return warn("key", f"could not be tried: {error}", "Is IMAGEJOBS_URL the address of an imagejobs service?")
+    return ok("key", f"{url} takes {source}")

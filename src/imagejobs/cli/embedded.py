@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from imagejobs.app.waiters import wait_for
 from imagejobs.embedded import Server, start
 from imagejobs.errors import ConfigurationError
 
@@ -29,9 +29,7 @@ class EmbeddedDatabase:
     async def keep(self, stop: asyncio.Event, on_moved: Callable[[], None]) -> None:
         """Until `stop`, start the server again when it is gone; `on_moved` is called where it has a new address then."""
         while not stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
-            if not stop.is_set() and not await self._answers():
+            if not await wait_for(stop, _LOOK_SECONDS) and not await self._answers():
                 await self._start_again(on_moved)
 
     async def release(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 import typer
 
 from imagejobs.app.findings import Finding, Level, fail
-from imagejobs.cli.console import print_json, printable
+from imagejobs.cli.console import print_either, printable
 from imagejobs.cli.exits import ExitCode
 
 CHECK_SECONDS = 30.0
@@ -57,7 +57,7 @@ def report(findings: Iterable[Finding], *, as_json: bool) -> typer.Exit:
     """Tell them, a line each as they come; the exit to raise is that of a failed check where one failed."""
     code = ExitCode.OK
     for finding in findings:
-        print_json(finding.document()) if as_json else print(line_of(finding), flush=True)
+        print_either(finding.document(), line_of(finding), as_json=as_json)
         code = ExitCode.JOB_FAILED if finding.level is Level.FAIL else code
     return typer.Exit(code)
 

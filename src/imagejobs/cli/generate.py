@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import typer
 
-from imagejobs.cli.console import command_app, credits_of, print_json, printable
+from imagejobs.cli.console import command_app, credits_of, print_either, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.pictures import (
     JobTypeOption,
@@ -85,14 +85,7 @@ def generate(
             ids = [job.id for job in submission.jobs]
             wait_and_report(client, ids, timeout_seconds=timeout, directory=output, as_json=as_json)
         else:
-            _print_ids(submission, as_json=as_json)
-
-
-def _print_ids(submission: Submission, *, as_json: bool) -> None:
-    if as_json:
-        print_json(submission.raw)
-    else:
-        print("\n".join(job.id for job in submission.jobs))
+            print_either(submission.raw, "\n".join(job.id for job in submission.jobs), as_json=as_json)
 
 
 def _request(prompt: str, size: str | None, named: dict[str, Any]) -> dict[str, Any]:
@@ -112,11 +105,9 @@ def _say_accepted(submission: Submission, *, is_waiting: bool) -> None:
 
 def _print_quote(quote: Quote, *, as_json: bool) -> None:
     """The price on stdout; ends with the exit code of a cap or a failed job where something would stop it."""
-    if as_json:
-        print_json(quote.raw)
-    else:
-        size = f"{quote.raw['width']}x{quote.raw['height']}"
-        print(f"{credits_of(quote.total)} for {quote.raw['n']} of {size} by {quote.model or 'nobody'}")
+    size = f"{quote.raw['width']}x{quote.raw['height']}"
+    price = f"{credits_of(quote.total)} for {quote.raw['n']} of {size} by {quote.model or 'nobody'}"
+    print_either(quote.raw, price, as_json=as_json)
     if quote.obstacle is None:
         return
     print(f"imagejobs: {printable(quote.obstacle['message'])}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imagejobs.cli.console import command_app, credits_of, instant_of, print_json, print_table, printable
+from imagejobs.cli.console import command_app, credits_of, instant_of, print_either, print_json, print_table, printable
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import OutputOption, TimeoutOption, WaitOption, wait_and_report
 from imagejobs.client import Canceled, Client, Job, JobQuery, Retried
@@ -117,10 +117,8 @@ def retry_job(
         if wait:
             after = {job_id: seen}
             wait_and_report(client, [job_id], timeout_seconds=timeout, directory=output, as_json=as_json, after=after)
-        elif as_json:
-            print_json(retried.raw)
         else:
-            print(retried.job_id)
+            print_either(retried.raw, retried.job_id, as_json=as_json)
 
 
 @app.command("cancel")
@@ -189,10 +187,8 @@ def resolve_job(
     """
     with connected(as_json=as_json) as client:
         resolved = client.resolve(job_id, billed=billed)
-    if as_json:
-        print_json(resolved.raw)
-    else:
-        print(f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged.")
+    words = f"Posted {credits_of(resolved.posted)}." if billed else "Released: nothing was charged."
+    print_either(resolved.raw, words, as_json=as_json)
 
 
 _CANCELED = {

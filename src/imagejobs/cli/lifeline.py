@@ -6,7 +6,6 @@ Through it the child says that it has started. When the parent dies, however it 
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from contextlib import suppress
@@ -18,11 +17,6 @@ _STDIN = 0
 _STARTED = b"+"
 
 logger = logging.getLogger("imagejobs.process")
-
-
-def lifeline() -> tuple[socket.socket, socket.socket]:
-    """The parent's end and the child's end."""
-    return socket.socketpair()
 
 
 def watch_parent() -> None:

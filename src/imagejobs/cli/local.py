@@ -31,15 +31,8 @@ class Located:
 
 
 @contextmanager
-def with_database(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
-    """Settings that name a database. An embedded one is started or joined, and released when the block ends."""
-    with located(settings, create=create) as found:
-        yield found.settings
-
-
-@contextmanager
 def located(settings: Settings, *, create: bool = False) -> Iterator[Located]:
-    """The same, and where the files of an embedded one lie."""
+    """Settings that name a database. An embedded one is started or joined, and released when the block ends."""
     if settings.database_url is not None:
         yield Located(settings=settings, files=None)
         return
@@ -74,9 +67,9 @@ def use_database(use: Callable[[Database], Awaitable[Result]], *, if_not_found: 
                 await require_schema(connection)
             return await use(database)
 
-    with with_database(load_settings()) as settings:
+    with located(load_settings()) as found:
         try:
-            return asyncio.run(run(settings))
+            return asyncio.run(run(found.settings))
         except NotFound as error:
             print(f"imagejobs: {error.detail} {if_not_found}".rstrip(), file=sys.stderr)
             raise typer.Exit(ExitCode.NOT_FOUND) from error

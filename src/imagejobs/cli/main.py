@@ -1,15 +1,18 @@
-"""The entry point: the list of commands, and how errors end the program."""
+"""The entry point: the list of commands, each imported when it is called, and how errors end the program."""
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from imagejobs import __version__
 from imagejobs.cli.console import command_app
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.lazy import Entry, LazyGroup
 from imagejobs.errors import ConfigurationError
 
 _SERVE = "Run the service"
@@ -17,7 +20,25 @@ _USE = "Make pictures"
 _MANAGE = "Look after it"
 
 
-class _Commands(LazyGroup):
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the list of commands says of one."""
+
+    panel: str
+    summary: str
+
+    def load(self, name: str) -> TyperCommand | TyperGroup:
+        """The command itself: the `app` of the module of its name, a group where it has several commands."""
+        app: typer.Typer = import_module(f"imagejobs.cli.{name.replace('-', '_')}").app
+        command = get_command(app)
+        assert isinstance(command, TyperCommand | TyperGroup)
+        command.name = name
+        return command
+
+
+class LazyGroup(TyperGroup):
+    """Lists its `entries`, and imports only the one that is called, so that help and completion stay fast."""
+
     entries: ClassVar[Mapping[str, Entry]] = {
         "up": Entry(panel=_SERVE, summary="Start everything: database, API and workers."),
         "api": Entry(panel=_SERVE, summary="Run the web API alone."),
@@ -37,8 +58,19 @@ class _Commands(LazyGroup):
         "checklist": Entry(panel=_MANAGE, summary="Tick the guide's checklist, a picture included."),
     }
 
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own arguments
+        super().__init__(**attributes)
+        for name, entry in self.entries.items():
+            self.add_command(TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel))
 
-app = command_app(cls=_Commands, no_args_is_help=True, add_completion=True)
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - typer's types are private
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            command = self.entries[name].load(name)
+        return name, command, rest
+
+
+app = command_app(cls=LazyGroup, no_args_is_help=True, add_completion=True)
 
 
 def _print_version(wanted: bool) -> None:

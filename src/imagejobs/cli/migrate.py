@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from imagejobs.bootstrap import migrate_database
-from imagejobs.cli.console import command_app, print_json
-from imagejobs.cli.local import with_database
+from imagejobs.cli.console import command_app, print_either
+from imagejobs.cli.local import located
 from imagejobs.settings import load_settings
 
 app = command_app()
@@ -24,11 +24,7 @@ def migrate(as_json: Annotated[bool, typer.Option("--json", help='Print `{"appli
     DATABASE_URL=postgresql://… imagejobs migrate
     ```
     """
-    with with_database(load_settings(), create=True) as settings:
-        applied = asyncio.run(migrate_database(settings))
-    if as_json:
-        print_json({"applied": applied})
-    elif applied:
-        print("Applied: " + ", ".join(applied))
-    else:
-        print("Nothing to do: the database is up to date.")
+    with located(load_settings(), create=True) as found:
+        applied = asyncio.run(migrate_database(found.settings))
+    words = f"Applied: {', '.join(applied)}" if applied else "Nothing to do: the database is up to date."
+    print_either({"applied": applied}, words, as_json=as_json)

@@ -13,6 +13,7 @@ from imagejobs.cli.home import Home
 from imagejobs.client import Client, ClientError, Job, Refused, Unreachable, WaitTimedOut
 from imagejobs.settings import Settings, load_settings
 
+_DOES_IT_RUN = " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault."
 _BY_STATUS = {401: ExitCode.LOGIN, 403: ExitCode.LOGIN, 404: ExitCode.NOT_FOUND, 402: ExitCode.CAP_REACHED}
 
 
@@ -37,7 +38,7 @@ def connected(*, as_json: bool) -> Iterator[Client]:
         code = code_of_error(error)
         if as_json:
             print_json({"error": _document(error, code)})
-        print(f"imagejobs: {printable(error)}{_next_step(error)}", file=sys.stderr)
+        print(f"imagejobs: {printable(error)}{_DOES_IT_RUN if isinstance(error, Unreachable) else ''}", file=sys.stderr)
         raise typer.Exit(code) from error
 
 
@@ -88,11 +89,3 @@ def _document(error: ClientError, code: ExitCode) -> dict[str, Any]:
     if isinstance(error, WaitTimedOut | Unreachable) and error.open_ids:
         document["openJobs"] = list(error.open_ids)
     return document
-
-
-def _next_step(error: ClientError) -> str:
-    match error:
-        case Unreachable():
-            return " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault."
-        case _:
-            return ""

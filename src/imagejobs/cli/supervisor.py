@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from imagejobs.app.waiters import wait_for
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.lifeline import DRAIN_SECONDS, lifeline
+from imagejobs.cli.lifeline import DRAIN_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -110,13 +111,12 @@ class Supervisor:
             logger.warning(
                 "child.died", extra={"child": child.name, "exit_code": code, "restart_in_seconds": round(pause, 1)}
             )
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await wait_for(self._stopping, pause)
             pause = min(pause * 2, self._restarts.cap_seconds)
 
     async def _live(self, child: Child) -> int:
         """One life of the child: its exit code, negative where a signal ended it."""
-        ours, theirs = lifeline()
+        ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 process = await asyncio.create_subprocess_exec(

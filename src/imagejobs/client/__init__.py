@@ -6,45 +6,26 @@ models   what the answers say
 errors   what can go wrong
 """
 
-from imagejobs.client.errors import ClientError, Interrupted, Refused, Unreachable, WaitTimedOut
-from imagejobs.client.follow import Patience, Wait
-from imagejobs.client.http import Backoff, Client, JobQuery
-from imagejobs.client.models import (
-    FINAL_STATUSES,
-    Canceled,
-    Event,
-    Failure,
-    Job,
-    JobPage,
-    Quote,
-    Resolved,
-    Retried,
-    Submission,
-    SubmittedJob,
-    UploadedInput,
+from imagejobs.client.errors import (
+    ClientError as ClientError,
+    Interrupted as Interrupted,
+    Refused as Refused,
+    Unreachable as Unreachable,
+    WaitTimedOut as WaitTimedOut,
 )
-
-__all__ = [
-    "FINAL_STATUSES",
-    "Backoff",
-    "Canceled",
-    "Client",
-    "ClientError",
-    "Event",
-    "Failure",
-    "Interrupted",
-    "Job",
-    "JobPage",
-    "JobQuery",
-    "Patience",
-    "Quote",
-    "Refused",
-    "Resolved",
-    "Retried",
-    "Submission",
-    "SubmittedJob",
-    "Unreachable",
-    "UploadedInput",
-    "Wait",
-    "WaitTimedOut",
-]
+from imagejobs.client.follow import Patience as Patience, Wait as Wait
+from imagejobs.client.http import Backoff as Backoff, Client as Client, JobQuery as JobQuery
+from imagejobs.client.models import (
+    FINAL_STATUSES as FINAL_STATUSES,
+    Canceled as Canceled,
+    Event as Event,
+    Failure as Failure,
+    Job as Job,
+    JobPage as JobPage,
+    Quote as Quote,
+    Resolved as Resolved,
+    Retried as Retried,
+    Submission as Submission,
+    SubmittedJob as SubmittedJob,
+    UploadedInput as UploadedInput,
+)
