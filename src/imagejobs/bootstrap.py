@@ -8,11 +8,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import fields
 from enum import StrEnum
 from hashlib import sha256
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 
@@ -24,13 +24,14 @@ from imagejobs.db.migrate import migrate, require_schema
 from imagejobs.db.ownership import require_usable
 from imagejobs.db.pool import UNREADABLE_ADDRESS, Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
+from imagejobs.domain.requests import alike
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
 from imagejobs.errors import ConfigurationError, DatabaseUnavailable, StorageError
 from imagejobs.imaging import Decoder
 from imagejobs.net.guard import Guard
 from imagejobs.net.http import Outbound
-from imagejobs.ports import Bucket, Clock, Probe, Provider, ProviderFactory, Storage
+from imagejobs.ports import Bucket, Provider, ProviderFactory, Storage
 from imagejobs.probes import probe_from
 from imagejobs.settings import Settings
 from imagejobs.spool import Spool
@@ -90,8 +91,22 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         stack.push_async_callback(decoder.stop)  # the API starts it with the first upload
         guard = Guard(settings.outbound_allow)
         stack.push_async_callback(guard.close)
-        policy = _policy(settings, providers, micros_per_credit)
-        deps = _deps(settings, database, providers, storage, decoder, guard, policy)
+        worker_id = new_id()
+        deps = Deps(
+            database=database,
+            engine=_engine(settings, providers, worker_id),
+            providers=providers,
+            storage=storage,
+            files=_disk(settings),
+            decoder=decoder,
+            guard=guard,
+            spool=Spool(settings.data_dir / "spool"),
+            clock=SystemClock(),
+            probe=probe_from(settings.armed_probes),
+            policy=_policy(settings, providers, micros_per_credit),
+            worker_id=worker_id,
+            key_fingerprints=key_fingerprints(settings, providers),
+        )
         if role is Role.API:
             listening = asyncio.create_task(
                 hear(settings.direct_database_url or require_database_url(settings), deps.waiters)
@@ -100,16 +115,7 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         yield deps
 
 
-def _deps(
-    settings: Settings,
-    database: Database,
-    providers: Mapping[str, Provider],
-    storage: Storage,
-    decoder: Decoder,
-    guard: Guard,
-    policy: Policy,
-) -> Deps:
-    worker_id = new_id()
+def _engine(settings: Settings, providers: Iterable[str], worker_id: UUID) -> PgqEngine:
     options = EngineOptions(
         dsn=settings.direct_database_url or require_database_url(settings),
         worker_id=worker_id,
@@ -118,23 +124,7 @@ def _deps(
         heartbeat_seconds=settings.heartbeat_seconds,
         dequeue_seconds=settings.dequeue_seconds,
     )
-    clock: Clock = SystemClock()
-    probe: Probe = probe_from(settings.armed_probes)
-    return Deps(
-        database=database,
-        engine=PgqEngine(options),
-        providers=providers,
-        storage=storage,
-        files=_disk(settings),
-        decoder=decoder,
-        guard=guard,
-        spool=Spool(settings.data_dir / "spool"),
-        clock=clock,
-        probe=probe,
-        policy=policy,
-        worker_id=worker_id,
-        key_fingerprints=key_fingerprints(settings, providers),
-    )
+    return PgqEngine(options)
 
 
 def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]:
@@ -149,8 +139,7 @@ def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]
 
 def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:
     """The operator's choices; those that a setting has under the same name are that setting."""
-    chosen = {field.name: getattr(settings, field.name) for field in fields(Policy) if field.name in Settings.model_fields}
-    chosen |= {
+    chosen = alike(settings, Policy) | {
         "default_provider": default_provider(settings, list(providers)),
         "schedule": RetrySchedule(
             base_seconds=settings.retry_base_seconds,

@@ -14,17 +14,20 @@ Fact = TypeVar("Fact")
 
 @dataclass
 class Memory(Generic[Name, Fact]):
-    """Facts by name, each for so many seconds; a memory that is full forgets everything."""
+    """Facts by name, each for so many seconds; a memory that is full forgets everything.
+
+    Of one whose facts never change the time is not asked.
+    """
 
     seconds: float = KEY_SECONDS
     _facts: dict[Name, tuple[Fact, float]] = field(default_factory=dict)
 
-    def get(self, name: Name, now: float) -> Fact | None:
+    def get(self, name: Name, now: float = 0.0) -> Fact | None:
         """The fact, unless it was learnt too long ago."""
         fact, until = self._facts.get(name, (None, now))
         return fact if now < until else None
 
-    def put(self, name: Name, fact: Fact, now: float) -> None:
+    def put(self, name: Name, fact: Fact, now: float = 0.0) -> None:
         """Remember the fact from now on."""
         if len(self._facts) >= _MOST:
             self._facts.clear()
@@ -33,22 +36,6 @@ class Memory(Generic[Name, Fact]):
     def clear(self) -> None:
         """Forget everything."""
         self._facts.clear()
-
-
-@dataclass
-class KnownProjects:
-    """Projects seen to exist; they are never deleted, so this cannot go stale."""
-
-    _ids: set[str] = field(default_factory=set)
-
-    def __contains__(self, project_id: str) -> bool:
-        return project_id in self._ids
-
-    def add(self, project_id: str) -> None:
-        """Remember the project."""
-        if len(self._ids) >= _MOST:
-            self._ids.clear()
-        self._ids.add(project_id)
 
 
 @dataclass

@@ -5,29 +5,20 @@ rows, so all processes share them; another key is another row, and starts closed
 before the ledger's.
 """
 
+from imagejobs import errors
 from imagejobs.app.deps import Deps
 from imagejobs.db import provider_state
 from imagejobs.db.provider_state import Account, Circuit
-from imagejobs.errors import (
-    AnswerUnusable,
-    ContentRefused,
-    ImageJobsError,
-    ProviderCreditExhausted,
-    ProviderError,
-    ProviderKeyRejected,
-    ProviderOverloaded,
-    ProviderPaused,
-    ProviderUnreachable,
-)
+from imagejobs.errors import ImageJobsError
 from imagejobs.ports import Transaction
 
 KEY_PROBE_SECONDS = 60.0
 OUTAGE_PROBE_SECONDS = 10.0
 FAILURES_TO_OPEN = 5
 
-_KEY_ERRORS = {error.reason: error for error in (ProviderKeyRejected, ProviderCreditExhausted)}
-_OUTAGES = (ProviderUnreachable, ProviderOverloaded)
-_IT_WORKS = (ContentRefused, AnswerUnusable)
+_KEY_ERRORS = {error.reason: error for error in (errors.ProviderKeyRejected, errors.ProviderCreditExhausted)}
+_OUTAGES = (errors.ProviderUnreachable, errors.ProviderOverloaded)
+_IT_WORKS = (errors.ContentRefused, errors.AnswerUnusable)
 
 
 async def admit(deps: Deps, tx: Transaction, provider: str) -> bool:
@@ -78,21 +69,21 @@ def _probe_seconds(reason: str) -> float:
     return KEY_PROBE_SECONDS if reason in _KEY_ERRORS else OUTAGE_PROBE_SECONDS
 
 
-def _refusal(provider: str, circuit: Circuit, chance: float) -> ProviderError:
+def _refusal(provider: str, circuit: Circuit, chance: float) -> errors.ProviderError:
     match circuit.reason:
-        case ProviderKeyRejected.reason:
-            return ProviderKeyRejected(
+        case errors.ProviderKeyRejected.reason:
+            return errors.ProviderKeyRejected(
                 f"{provider} does not accept its key, as an earlier job found; nothing was sent. Correct the key and start "
                 "again, then retry the job."
             )
-        case ProviderCreditExhausted.reason:
-            return ProviderCreditExhausted(
+        case errors.ProviderCreditExhausted.reason:
+            return errors.ProviderCreditExhausted(
                 f"The account at {provider} has no credit left, as an earlier job found; nothing was sent. Add some, then "
                 "retry the job: one job a minute is let through to see."
             )
         case _:
             wait = max(0.0, OUTAGE_PROBE_SECONDS - circuit.last_probe_seconds) * (1 + chance / 2)
-            return ProviderPaused(
+            return errors.ProviderPaused(
                 f"{provider} failed {FAILURES_TO_OPEN} times in a row and is left alone for a moment; nothing was sent. "
                 "The job goes on by itself.",
                 retry_after_seconds=wait,

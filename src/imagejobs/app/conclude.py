@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 
+from imagejobs import errors
 from imagejobs.app.circuits import note_error
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
@@ -14,39 +15,21 @@ from imagejobs.domain.jobs import Attempt, Claim, Failure, Job, JobStatus, Outco
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.lifecycle import TRANSITIONS, failure_stage
 from imagejobs.domain.retry import Decision, GiveUp, RetryState, TryLater, decide
-from imagejobs.errors import (
-    AnswerUnusable,
-    Billed,
-    CancelRequested,
-    DeadlineExceeded,
-    ImageJobsError,
-    LostClaim,
-    ModelUnavailable,
-    NoProviderConfigured,
-    OutcomeUnknown,
-    ProviderCreditExhausted,
-    ProviderError,
-    ProviderKeyRejected,
-    ProviderOverloaded,
-    ProviderRejected,
-    ProviderThrottled,
-    ProviderTimeout,
-    ProviderUnreachable,
-)
+from imagejobs.errors import Billed, ImageJobsError
 from imagejobs.ports import Message, Transaction
 
 logger = logging.getLogger(__name__)
 
-_NOTHING_BOUGHT = (ProviderUnreachable, ProviderThrottled)
+_NOTHING_BOUGHT = (errors.ProviderUnreachable, errors.ProviderThrottled)
 _ABOUT_ONE_SEND = (
     *_NOTHING_BOUGHT,
-    ModelUnavailable,
-    ProviderRejected,
-    ProviderOverloaded,
-    ProviderTimeout,
-    ProviderKeyRejected,
-    ProviderCreditExhausted,
-    NoProviderConfigured,
+    errors.ModelUnavailable,
+    errors.ProviderRejected,
+    errors.ProviderOverloaded,
+    errors.ProviderTimeout,
+    errors.ProviderKeyRejected,
+    errors.ProviderCreditExhausted,
+    errors.NoProviderConfigured,
 )
 
 
@@ -71,7 +54,7 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
         decision = decide(error, state, deps.policy.schedule, deps.clock.chance())
         if _ends_canceled(job, attempt):
             decision = GiveUp()
-        elif isinstance(error, OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
+        elif isinstance(error, errors.OutcomeUnknown) and isinstance(decision, GiveUp) and await _may_buy_again(tx, job):
             if attempt is not None:
                 await _close(tx, attempt, error)
             attempt, decision = None, TryLater(deps.policy.schedule.base_seconds, counts=True)
@@ -86,14 +69,14 @@ async def _conclude(deps: Deps, claim: Claim, error: ImageJobsError) -> None:
 
 async def fail_overdue(deps: Deps, tx: Transaction, job: Job) -> None:
     """Fail a locked job whose deadline passed, and end the claim of whoever still works on it."""
-    error = DeadlineExceeded("The job's deadline passed before it could be finished; retry it, or allow more time.")
+    error = errors.DeadlineExceeded("The job's deadline passed before it could be finished; retry it, or allow more time.")
     attempt = await attempts.open_attempt_of(tx, job.id)
     verdict = _LOST_WITH_ITS_WORKER if attempt is not None else error
     ending = _Ending(job=job, attempt=attempt, error=error, verdict=verdict, decision=GiveUp(), by_worker=False)
     await _apply(deps, tx, ending)
 
 
-_LOST_WITH_ITS_WORKER = OutcomeUnknown("The worker's part ended before the provider's answer was known.")
+_LOST_WITH_ITS_WORKER = errors.OutcomeUnknown("The worker's part ended before the provider's answer was known.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +106,10 @@ def _in_doubt(claim: Claim, attempt: Attempt | None, error: ImageJobsError) -> I
     """What the error says of the purchase: that its outcome is unknown, where it only describes a later send or poll."""
     if attempt is None or attempt.stage is Stage.ANSWERED:
         return error
-    if isinstance(error, CancelRequested) and error.is_stopped:
+    if isinstance(error, errors.CancelRequested) and error.is_stopped:
         return error
     was_sent_before = claim.attempt is not None or attempt.remote_id is not None
-    if not isinstance(error, ProviderError) or (was_sent_before and isinstance(error, _ABOUT_ONE_SEND)):
+    if not isinstance(error, errors.ProviderError) or (was_sent_before and isinstance(error, _ABOUT_ONE_SEND)):
         return _LOST_WITH_ITS_WORKER
     return error
 
@@ -142,7 +125,7 @@ async def _apply(deps: Deps, tx: Transaction, ending: _Ending) -> Job:
     job = ending.job
     moved = await jobs.move(tx, job.id, _change(ending, purchases, await _billed(tx, ending)))
     if moved is None:
-        raise LostClaim(f"A job that is {job.status.value} cannot be ended so.")
+        raise errors.LostClaim(f"A job that is {job.status.value} cannot be ended so.")
     if isinstance(ending.decision, TryLater):
         await deps.engine.enqueue(tx, [message_for(moved, ending.decision.delay_seconds)])
     else:
@@ -240,15 +223,15 @@ async def _close_attempt(tx: Transaction, ending: _Ending) -> int:
     Left open: a paid picture that waits to be stored, and a lost answer that can still be asked for.
     """
     attempt, verdict = ending.attempt, ending.verdict
-    if attempt is None or (_is_paid(attempt) and not isinstance(verdict, AnswerUnusable)):
+    if attempt is None or (_is_paid(attempt) and not isinstance(verdict, errors.AnswerUnusable)):
         return 0
-    if isinstance(verdict, OutcomeUnknown) and isinstance(ending.decision, TryLater):
+    if isinstance(verdict, errors.OutcomeUnknown) and isinstance(ending.decision, TryLater):
         return 0
-    assert isinstance(verdict, ProviderError | CancelRequested)
+    assert isinstance(verdict, errors.ProviderError | errors.CancelRequested)
     return -1 if await _close(tx, attempt, verdict) is Outcome.RELEASED else 0
 
 
-async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError | CancelRequested) -> Outcome:
+async def _close(tx: Transaction, attempt: Attempt, verdict: errors.ProviderError | errors.CancelRequested) -> Outcome:
     """Close the attempt and its money: unknown stays unknown, a charged error is posted as it was reserved."""
     outcome = _outcome(verdict)
     end = attempts.Close(outcome=outcome, billed=verdict.billed, error_reason=verdict.reason, error_message=verdict.detail)
@@ -260,8 +243,8 @@ async def _close(tx: Transaction, attempt: Attempt, verdict: ProviderError | Can
     return outcome
 
 
-def _outcome(verdict: ProviderError | CancelRequested) -> Outcome:
-    if isinstance(verdict, CancelRequested):
+def _outcome(verdict: errors.ProviderError | errors.CancelRequested) -> Outcome:
+    if isinstance(verdict, errors.CancelRequested):
         return Outcome.CANCELED
     if isinstance(verdict, _NOTHING_BOUGHT):
         return Outcome.RELEASED

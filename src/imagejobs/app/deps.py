@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from uuid import UUID
 
-from imagejobs.app.caches import DEPTH_SECONDS, Depth, KnownProjects, Memory
+from imagejobs.app.caches import DEPTH_SECONDS, Depth, Memory
 from imagejobs.app.room import BODIES_AT_ONCE, INPUTS_AT_ONCE, OWNERS_ASKED_AT_ONCE, ByteRoom, StagingRoom
 from imagejobs.app.waiters import Waiters
 from imagejobs.db.pool import Database
@@ -66,6 +67,6 @@ class Deps:
     staging_room: StagingRoom = field(default_factory=StagingRoom)
     keys: Memory[str, tuple[bytes, Caller]] = field(default_factory=Memory)
     refusals: Memory[tuple[str, str], bool] = field(default_factory=Memory)
-    known_projects: KnownProjects = field(default_factory=KnownProjects)
+    known_projects: Memory[str, bool] = field(default_factory=lambda: Memory(inf))  # none is ever deleted
     depths: Memory[str, Depth] = field(default_factory=lambda: Memory(DEPTH_SECONDS))
     waiters: Waiters = field(default_factory=Waiters)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from imagejobs import errors
 from imagejobs.app.deps import Deps
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.pictures import judged, keep_picture
@@ -17,18 +18,6 @@ from imagejobs.db import artifacts, inputs, job_reads
 from imagejobs.domain.inputs import MOST_JOB_BYTES, KeptInput, Slot, misfit, slots_of, with_inputs
 from imagejobs.domain.jobs import Claim
 from imagejobs.domain.requests import GenerationRequest, Picture
-from imagejobs.errors import (
-    AddressRefused,
-    AddressUnreachable,
-    DeadlineExceeded,
-    DownloadRejected,
-    InputsFull,
-    InputUnavailable,
-    InputUnreachable,
-    StorageError,
-    StorageUnavailable,
-    UnusablePicture,
-)
 
 _FETCH_SECONDS = 30.0
 _GONE = "is not there any more; upload it again, and send a new request."
@@ -49,7 +38,9 @@ async def with_pictures(deps: Deps, claim: Claim, request: GenerationRequest) ->
     async with deps.input_bytes.hold(sum(one.facts.size_bytes for one in held.values())):
         pictures = {slot.name: await _loaded(deps, slot, held[slot.name]) for slot in slots}
         if claim.attempt is None and _seconds_left(deps, claim) <= 0:
-            raise DeadlineExceeded("The job's deadline passed before its input pictures were there; nothing was bought.")
+            raise errors.DeadlineExceeded(
+                "The job's deadline passed before its input pictures were there; nothing was bought."
+            )
         yield with_inputs(request, slots, pictures)
 
 
@@ -65,7 +56,7 @@ async def _complete(deps: Deps, claim: Claim, slots: Sequence[Slot]) -> Mapping[
         held = await _held(deps, claim)
     misfitting = misfit({name: one.facts for name, one in held.items()})
     if misfitting is not None:
-        raise InputUnavailable(": ".join(misfitting))
+        raise errors.InputUnavailable(": ".join(misfitting))
     return held
 
 
@@ -78,7 +69,7 @@ async def _loaded(deps: Deps, slot: Slot, kept: KeptInput) -> Picture:
     async with deps.database.connection() as connection:
         data = await inputs.data_of(connection, kept.id)
     if data is None:
-        raise InputUnavailable(f"{slot.field} {_GONE}")
+        raise errors.InputUnavailable(f"{slot.field} {_GONE}")
     return Picture(data=data, media_type=kept.facts.media_type, role=slot.role)
 
 
@@ -97,10 +88,10 @@ async def _fill(deps: Deps, claim: Claim, slot: Slot) -> None:
             await lock_claimed(tx, claim)
             kept = await keep_picture(deps, tx, new)
             await inputs.hold(tx, [claim.job_id], [(slot.name, kept.id)])
-    except (AddressRefused, DownloadRejected, InputsFull, UnusablePicture) as error:
-        raise InputUnavailable(f"{slot.field}: {error.detail}") from error
-    except AddressUnreachable as error:
-        raise InputUnreachable(f"{slot.field}: {error.detail}") from error
+    except (errors.AddressRefused, errors.DownloadRejected, errors.InputsFull, errors.UnusablePicture) as error:
+        raise errors.InputUnavailable(f"{slot.field}: {error.detail}") from error
+    except errors.AddressUnreachable as error:
+        raise errors.InputUnreachable(f"{slot.field}: {error.detail}") from error
     finally:
         room.leave()
 
@@ -111,7 +102,7 @@ async def _take_uploaded(deps: Deps, claim: Claim, slot: Slot) -> None:
     async with deps.database.transaction() as tx:
         await lock_claimed(tx, claim)
         if not await inputs.take(tx, claim.job.project_id, [input_id]):
-            raise InputUnavailable(f"{slot.field} {_GONE}")
+            raise errors.InputUnavailable(f"{slot.field} {_GONE}")
         await inputs.hold(tx, [claim.job_id], [(slot.name, input_id)])
 
 
@@ -131,15 +122,15 @@ async def _earlier_picture(deps: Deps, claim: Claim, slot: Slot) -> bytes:
         job = await job_reads.by_id(connection, job_id)
         found = (await artifacts.of_jobs(connection, [job_id])).get(job_id)
     if job is None or found is None or job.project_id != claim.job.project_id or found.size_bytes > MOST_JOB_BYTES:
-        raise InputUnavailable(f"{slot.field}: the job {job_id} has no picture that can be used here.")
+        raise errors.InputUnavailable(f"{slot.field}: the job {job_id} has no picture that can be used here.")
     try:
         stored = await deps.storage.get(found.object_key)
-    except StorageUnavailable as error:
-        raise InputUnreachable(f"{slot.field}: {error.detail}") from error
-    except StorageError as error:
-        raise InputUnavailable(f"{slot.field}: {error.detail}") from error
+    except errors.StorageUnavailable as error:
+        raise errors.InputUnreachable(f"{slot.field}: {error.detail}") from error
+    except errors.StorageError as error:
+        raise errors.InputUnavailable(f"{slot.field}: {error.detail}") from error
     if stored is None:
-        raise InputUnavailable(f"{slot.field}: the picture of job {job_id} is not in the storage any more.")
+        raise errors.InputUnavailable(f"{slot.field}: the picture of job {job_id} is not in the storage any more.")
     return stored.data
 
 

@@ -37,14 +37,7 @@ async def judged(deps: Deps, data: bytes, *, is_ours: bool = False) -> tuple[Pic
             f"{len(rest)} bytes that are no part of the picture follow its end; save it anew and send that."
         )
     own = data[:end] if is_ours else own
-    kept = PictureFacts(
-        sha256=hashlib.sha256(own).digest(),
-        media_type=facts.media_type,
-        size_bytes=len(own),
-        width=facts.width,
-        height=facts.height,
-    )
-    return kept, own
+    return PictureFacts(sha256=hashlib.sha256(own).digest(), size_bytes=len(own), **vars(facts)), own
 
 
 async def keep_picture(deps: Deps, tx: Transaction, new: inputs.NewInput) -> KeptInput:

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from imagejobs import errors
 from imagejobs.app.choose import NO_DEFAULT
 from imagejobs.app.circuits import admit, note_success
 from imagejobs.app.deps import Deps
@@ -27,16 +28,8 @@ from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
 from imagejobs.domain.money import Quote
-from imagejobs.domain.requests import GenerationRequest
-from imagejobs.errors import (
-    BudgetExhausted,
-    CancelRequested,
-    DatabaseUnavailable,
-    InternalError,
-    NoProviderConfigured,
-    OutcomeUnknown,
-    ProviderError,
-)
+from imagejobs.domain.requests import GenerationRequest, alike
+from imagejobs.errors import InternalError
 from imagejobs.ports import Answer, Call, Provider, Submitted, Transaction
 
 logger = logging.getLogger(__name__)
@@ -97,25 +90,18 @@ async def _begin(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[_Purchase,
 def generation_request(job: Job) -> GenerationRequest:
     """The job as its provider gets it, equal every time, the pictures without their bytes."""
     slots = slots_of(job.params)
-    request = GenerationRequest(
-        job_type=job.job_type,
-        prompt=job.params.get("composed_prompt", job.prompt),
-        width=job.width,
-        height=job.height,
-        model=job.model or "",
-        seed=job.params.get("seed"),
-        negative_prompt=job.params.get("negative_prompt"),
-        mask_description=job.params.get("mask_description"),
-    )
+    given = {name: job.params.get(name) for name in ("seed", "negative_prompt", "mask_description")}
+    words = {"prompt": job.params.get("composed_prompt", job.prompt), "model": job.model or ""}
+    request = GenerationRequest(**alike(job, GenerationRequest) | given | words)
     return with_inputs(request, slots, {slot.name: not_fetched(slot.role) for slot in slots})
 
 
 def _provider(deps: Deps, job: Job) -> Provider:
     provider = deps.providers.get(job.provider or "")
     if provider is None and job.provider is None:
-        raise NoProviderConfigured(NO_DEFAULT)
+        raise errors.NoProviderConfigured(NO_DEFAULT)
     if provider is None:
-        raise NoProviderConfigured(f"This worker has no provider {job.provider}; set it up there, and retry the job.")
+        raise errors.NoProviderConfigured(f"This worker has no provider {job.provider}; set it up there, and retry the job.")
     return provider
 
 
@@ -146,7 +132,7 @@ async def _commit_intent(deps: Deps, claim: Claim, provider: Provider, request: 
     )
     try:
         is_watched, attempt = await _open(deps, claim, new, provider.quote(request))
-    except DatabaseUnavailable:
+    except errors.DatabaseUnavailable:
         found = await until_back(deps, claim.job_id, lambda: _reread(deps, claim))
         if found is None or found.id != new.id:
             raise
@@ -172,13 +158,13 @@ async def reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
     """Hold money for a further purchase, within the job's own limit and every budget; `BudgetExhausted` without room."""
     committed = await ledger.committed_micros(tx, job.id)
     if job.max_cost_micros is not None and committed + quote.micros > job.max_cost_micros:
-        raise BudgetExhausted(
+        raise errors.BudgetExhausted(
             "Another purchase could take the job above its maxCost; resolve what of it is unknown, or send a new request."
         )
     number, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
     full = await budgets.reserve(tx, project_id, key_id, quote.micros)
     if full is not None:
-        raise BudgetExhausted(
+        raise errors.BudgetExhausted(
             f"The budget of the {full} leaves no room for another purchase; raise it or wait for its next period, and retry."
         )
     return number
@@ -195,14 +181,14 @@ async def _resume(deps: Deps, purchase: _Purchase) -> Answer | Submitted:
     """Go on with a purchase that an earlier run began and got no answer to."""
     claim, attempt = purchase.claim, purchase.attempt
     if attempt.remote_id is None and attempt.resume_class is not ResumeClass.KEY:
-        raise OutcomeUnknown(
+        raise errors.OutcomeUnknown(
             f"A worker was lost before the answer of {attempt.provider} came, and the request may have been charged. "
             "Look at the provider's own usage page; then retry the job, or write it off."
         )
     async with deps.database.transaction() as tx:
         job = await lock_claimed(tx, claim)
         if job.cancel_requested_at is not None and attempt.remote_id is None:
-            raise CancelRequested("The job was canceled before its request could be sent again.", is_stopped=False)
+            raise errors.CancelRequested("The job was canceled before its request could be sent again.", is_stopped=False)
         if claim.job.status is JobStatus.PROCESSING:
             await jobs.move(tx, claim.job_id, jobs.Change(to=JobStatus.GENERATING, fence=claim.fence))
         if attempt.remote_id is None:
@@ -233,7 +219,7 @@ async def _remember(deps: Deps, attempt: Attempt, remote_id: str) -> None:
 async def _wait_for(deps: Deps, purchase: _Purchase, submitted: Submitted) -> Answer | Submitted:
     waited = deps.clock.monotonic() - purchase.claim.claimed_at
     if waited > max(purchase.claim.seconds_left, purchase.attempt.call_deadline_seconds):
-        raise OutcomeUnknown(f"{purchase.provider.name} still works on it past the deadline; it may charge.")
+        raise errors.OutcomeUnknown(f"{purchase.provider.name} still works on it past the deadline; it may charge.")
     await pause(deps, purchase.claim, purchase.stop, submitted.poll_after_seconds)
     await deps.probe("async.between_polls")
     await stop_if_asked(deps, purchase.claim, purchase.stop, purchase.provider, submitted.remote_id)
@@ -247,13 +233,13 @@ async def _ask(purchase: _Purchase, asking: Awaitable[Answer | Submitted]) -> An
         async with asyncio.timeout(seconds + _GRACE_SECONDS) as limit:
             purchase.room.limit = limit
             answer = await asking
-    except ProviderError:
+    except errors.ProviderError:
         raise
     except TimeoutError as error:
-        raise OutcomeUnknown(f"{name} gave no answer within {seconds:g} s; it may have charged.") from error
+        raise errors.OutcomeUnknown(f"{name} gave no answer within {seconds:g} s; it may have charged.") from error
     except Exception as error:
         logger.exception("attempt.answer_lost", extra={"attempt_id": str(purchase.attempt.id), "provider": name})
-        raise OutcomeUnknown(f"The answer of {name} was lost on the way; it may have charged.") from error
+        raise errors.OutcomeUnknown(f"The answer of {name} was lost on the way; it may have charged.") from error
     if isinstance(answer, Submitted):
         purchase.room.leave()
     return answer

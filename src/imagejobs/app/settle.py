@@ -27,10 +27,8 @@ async def store_and_settle(deps: Deps, claim: Claim, attempt: Attempt, data: byt
         attempt_id=attempt.id,
         object_key=object_key(claim.job, attempt.id, attempt.object_nonce, facts.media_type),
         sha256=hashlib.sha256(data).digest(),
-        media_type=facts.media_type,
         size_bytes=len(data),
-        width=facts.width,
-        height=facts.height,
+        **vars(facts),
         blurhash=None,
         thumbnail_key=None,
     )

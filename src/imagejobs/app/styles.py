@@ -36,7 +36,7 @@ async def put_style(deps: Deps, caller: Caller, project_id: str, style_id: str, 
                 problem = "is no input of this project, or has expired; upload it first."
                 raise InvalidField(f"referenceImages.{place}", problem)
         style, is_new = await styles.put(tx, project_id, style_id, new)
-    deps.known_projects.add(project_id)
+    deps.known_projects.put(project_id, fact=True)
     return style, is_new
 
 

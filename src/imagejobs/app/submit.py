@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from imagejobs import errors
+from imagejobs.app.caches import Depth
 from imagejobs.app.choose import Choice, choose, generation_request, require_capable
 from imagejobs.app.compose import composed
 from imagejobs.app.deps import Deps
-from imagejobs.app.depth import require_room
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.preflight import hold_inputs, require_coherent, require_fetchable
 from imagejobs.app.users import permitted
@@ -20,18 +21,8 @@ from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote, to_credits
-from imagejobs.domain.requests import ImageRequest
-from imagejobs.errors import (
-    BudgetExhausted,
-    DatabaseUnavailable,
-    IdempotencyKeyReused,
-    InternalError,
-    ModelUnavailable,
-    NoProviderConfigured,
-    NotFound,
-    RequestError,
-    UnknownModel,
-)
+from imagejobs.domain.requests import ImageRequest, alike
+from imagejobs.errors import BudgetExhausted, TooManyRequests
 from imagejobs.ports import Message, Transaction
 
 
@@ -77,7 +68,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
         request = await composed(deps, request)
         target = target_of(deps, request)
         await require_room(deps, request.project_id, request.n)
-    except RequestError:
+    except errors.RequestError:
         if idempotency_key is not None and (found := await _find(deps, request, idempotency_key, fingerprint)):
             return found  # what was accepted once is not refused by a later configuration
         raise
@@ -88,7 +79,7 @@ async def submit(deps: Deps, caller: Caller, request: ImageRequest, idempotency_
         return made
     found = await _find(deps, request, idempotency_key or "", fingerprint)
     if found is None:
-        raise InternalError("The key is taken, and its job cannot be found.")
+        raise errors.InternalError("The key is taken, and its job cannot be found.")
     return found
 
 
@@ -98,7 +89,7 @@ def target_of(deps: Deps, request: ImageRequest) -> Target:
     require_fetchable(deps, request)
     try:
         choice = choose(deps.providers, deps.policy.default_provider, request.model)
-    except NoProviderConfigured:
+    except errors.NoProviderConfigured:
         if request.fallback:
             return target_of(deps, replace(request, model=request.fallback[0]))
         return Target(provider=None, model=None, quote=None)  # accepted, and fails with that reason
@@ -118,8 +109,8 @@ def _priced(deps: Deps, request: ImageRequest, choice: Choice, field: str) -> Qu
     require_capable(choice.model, request)
     try:
         quote = choice.provider.quote(generation_request(request, choice.model))
-    except ModelUnavailable as error:
-        raise UnknownModel(field, error.detail) from error
+    except errors.ModelUnavailable as error:
+        raise errors.UnknownModel(field, error.detail) from error
     if request.max_cost_micros is not None and quote.micros > request.max_cost_micros:
         expected = to_credits(quote.micros, deps.policy.micros_per_credit)
         where = f" by {choice.name}" if request.fallback else ""
@@ -133,7 +124,7 @@ async def _insert_surely(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> 
     """As `_insert`; where the commit's own answer is lost, the rows themselves tell whether it took place."""
     try:
         return await _insert(deps, caller, new)
-    except DatabaseUnavailable:
+    except errors.DatabaseUnavailable:
         async with deps.database.connection() as connection:
             if await job_reads.by_id(connection, new[0].id) is None:
                 raise
@@ -151,7 +142,7 @@ async def _insert(deps: Deps, caller: Caller, new: list[jobs.NewJob]) -> Submiss
         await _reserve(tx, new)
         await deps.probe("api.after_insert")
         await deps.engine.enqueue(tx, [_message(job) for job in new])
-    deps.known_projects.add(new[0].project_id)
+    deps.known_projects.put(new[0].project_id, fact=True)
     return _submitted(new)
 
 
@@ -170,12 +161,12 @@ async def _reserve(tx: Transaction, new: list[jobs.NewJob]) -> None:
 
 async def require_project(deps: Deps, tx: Transaction, caller: Caller, project_id: str) -> None:
     """Refuse a project that does not exist, or make it where the caller may."""
-    if project_id in deps.known_projects:
+    if deps.known_projects.get(project_id):
         return
     if caller.creates_projects:
         await access.ensure_projects(tx, [project_id], caller.key_id)
     elif not await access.project_exists(tx, project_id):
-        raise NotFound("There is no such project.")
+        raise errors.NotFound("There is no such project.")
 
 
 def _new_jobs(
@@ -186,35 +177,22 @@ def _new_jobs(
     deadline = deps.policy.job_deadline_seconds if batch_id is None else deps.policy.batch_deadline_seconds
     quote = target.quote
     ids = sorted(new_id() for _ in range(request.n))  # a batch is read back in the order of its ids
-    first = jobs.NewJob(
-        id=ids[0],
-        idempotency_key=key,
-        fingerprint=fingerprint,
-        project_id=request.project_id,
-        branch_id=request.branch_id,
-        scene_id=request.scene_id,
-        shot_id=request.shot_id,
-        asset_id=request.asset_id,
-        asset_type=request.asset_type,
-        job_type=request.job_type,
-        prompt=request.prompt,
-        style_capsule_id=request.style_capsule_id,
-        width=request.width,
-        height=request.height,
-        provider=target.provider,
-        model=target.model,
-        params=_params(request, target, request.seed),
-        priority=request.priority,
-        deadline_seconds=request.deadline_seconds or deadline,
-        max_retries=deps.policy.schedule.max_retries,
-        max_cost_micros=request.max_cost_micros,
-        estimated_micros=None if quote is None else quote.micros,
-        price_version=None if quote is None else quote.price_version,
-        batch_id=batch_id,
-        created_by=caller.name,
-        key_id=caller.key_id,
-        tags=request.tags,
-    )
+    own = {
+        "id": ids[0],
+        "idempotency_key": key,
+        "fingerprint": fingerprint,
+        "provider": target.provider,
+        "model": target.model,
+        "params": _params(request, target, request.seed),
+        "deadline_seconds": request.deadline_seconds or deadline,
+        "max_retries": deps.policy.schedule.max_retries,
+        "estimated_micros": None if quote is None else quote.micros,
+        "price_version": None if quote is None else quote.price_version,
+        "batch_id": batch_id,
+        "created_by": caller.name,
+        "key_id": caller.key_id,
+    }
+    first = jobs.NewJob(**alike(request, jobs.NewJob) | own)
     further = [
         replace(first, id=job_id, idempotency_key=None, params=_params(request, target, _next_seed(request.seed, number)))
         for number, job_id in enumerate(ids[1:], start=1)
@@ -227,16 +205,13 @@ def _next_seed(seed: int | None, number: int) -> int:
     return number if seed is None else (seed + number) % 2**63
 
 
+_PARAMS = "negative_prompt", "manual_visual_tone", "mask_description", "fit", "composed_prompt", "on_unknown_outcome"
+
+
 def _params(request: ImageRequest, target: Target, seed: int | None) -> Mapping[str, Any]:
     """What a provider needs beside the columns, and who comes after it."""
-    wanted = {
+    wanted = {name: getattr(request, name) for name in _PARAMS} | {
         "seed": seed,
-        "negative_prompt": request.negative_prompt,
-        "manual_visual_tone": request.manual_visual_tone,
-        "mask_description": request.mask_description,
-        "fit": request.fit,
-        "composed_prompt": request.composed_prompt,
-        "on_unknown_outcome": request.on_unknown_outcome,
         "models": list(target.models),
         "references": [asdict(reference) for reference in request.references],
         "source_image": request.source_image and asdict(request.source_image),
@@ -256,7 +231,7 @@ async def _find(deps: Deps, request: ImageRequest, idempotency_key: str, fingerp
         if first is None:
             return None
         if first.fingerprint != fingerprint:
-            raise IdempotencyKeyReused(
+            raise errors.IdempotencyKeyReused(
                 "This idempotency key named a request with another body; "
                 "send the same body to get that job again, or choose a new key."
             )
@@ -268,3 +243,30 @@ def _submission_of(first: Job, batch: list[Job]) -> Submission:
     in_order = [first, *(job for job in batch if job.id != first.id)]
     submitted = tuple(SubmittedJob(id=job.id, status=job.status) for job in in_order)
     return Submission(jobs=submitted, batch_id=first.batch_id, is_replay=True)
+
+
+_AGAIN_SECONDS = 10.0
+_FULL = "The {whose} has room for {limit} jobs, and is full; nothing was accepted. Send the same again later."
+
+
+async def require_room(deps: Deps, project_id: str, jobs: int) -> None:
+    """Refuse jobs that would take the queue over a limit.
+
+    Counted at most once a second for each project, so that a process may let in a second's worth too many.
+    """
+    policy = deps.policy
+    if not (policy.max_queued or policy.max_queued_per_project):
+        return
+    now = deps.clock.monotonic()
+    found = deps.depths.get(project_id, now)
+    if found is None:
+        async with deps.database.connection() as connection:
+            limits = (policy.max_queued, policy.max_queued_per_project)
+            found = Depth(*await job_reads.count_queued(connection, project_id, *limits))
+        deps.depths.put(project_id, found, now)
+    if policy.max_queued and found.in_all + jobs > policy.max_queued:
+        raise TooManyRequests(_FULL.format(whose="queue", limit=policy.max_queued), _AGAIN_SECONDS)
+    if policy.max_queued_per_project and found.in_project + jobs > policy.max_queued_per_project:
+        raise TooManyRequests(_FULL.format(whose="project's queue", limit=policy.max_queued_per_project), _AGAIN_SECONDS)
+    found.in_all += jobs
+    found.in_project += jobs

@@ -29,7 +29,7 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
     caller = await permitted(deps, caller, project_id, Operation.WRITE_INPUTS)
     async with deps.database.transaction() as tx:
         await require_project(deps, tx, caller, project_id)
-    deps.known_projects.add(project_id)
+    deps.known_projects.put(project_id, fact=True)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
         await _receive(body, file)
         async with deps.input_places:

@@ -208,14 +208,10 @@ def submission_json(submission: Submission) -> dict[str, Any]:
 
 def retry_json(retried: Retried, micros_per_credit: int) -> dict[str, Any]:
     """The retry as `RetryAnswer` describes it."""
-    micros = retried.told.get("estimatedMicros")
-    return {
-        "jobId": str(retried.job.id),
-        "status": retried.job.status.value,
-        "isPaidAlready": retried.told["isPaidAlready"],
-        "mayBuyTwice": retried.told["mayBuyTwice"],
-        "estimated": None if micros is None else float(to_credits(micros, micros_per_credit)),
-    }
+    job, told, micros = retried.job, retried.told, retried.told.get("estimatedMicros")
+    estimated = None if micros is None else to_credits(micros, micros_per_credit)
+    purchase = {"is_paid_already": told["isPaidAlready"], "may_buy_twice": told["mayBuyTwice"]}
+    return document(RetryAnswer, job, job_id=job.id, estimated=estimated, **purchase)
 
 
 def cancel_json(receipt: Receipt, micros_per_credit: int) -> dict[str, Any]:

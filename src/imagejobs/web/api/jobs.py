@@ -9,29 +9,16 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from imagejobs.app.cancel import cancel_job
+from imagejobs.app.corrections import resolve_outcome, set_priority
 from imagejobs.app.follow import await_job, begin_following
 from imagejobs.app.query import JobView, job_events, list_jobs
-from imagejobs.app.reprioritize import set_priority
-from imagejobs.app.resolve import resolve_outcome
 from imagejobs.app.retry import retry_job
 from imagejobs.app.submit import submit
 from imagejobs.domain.lifecycle import FINAL
 from imagejobs.domain.money import to_credits
 from imagejobs.errors import MalformedRequest, NotFound
-from imagejobs.web.api import cursors
-from imagejobs.web.api.answers import (
-    CancelAnswer,
-    EventList,
-    GenerateAnswer,
-    JobBody,
-    JobList,
-    ResolveAnswer,
-    RetryAnswer,
-    cancel_json,
-    job_json,
-    retry_json,
-    submission_json,
-)
+from imagejobs.web.api import answers, cursors
+from imagejobs.web.api.answers import JobBody, RetryAnswer, job_json
 from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody
 from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
 from imagejobs.web.auth import Asker, WiredDeps, asking_again
@@ -45,8 +32,8 @@ _ANY_FAILURE = RetryBody()
 @router.post(
     "/generate",
     status_code=202,
-    response_model=GenerateAnswer,
-    responses={200: {"model": GenerateAnswer, "description": "The key named this job before."}, 402: {}},
+    response_model=answers.GenerateAnswer,
+    responses={200: {"model": answers.GenerateAnswer, "description": "The key named this job before."}, 402: {}},
     summary="Make a picture",
 )
 async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller: Asker) -> Response:
@@ -56,7 +43,7 @@ async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller
     """
     key = _idempotency_key(request, body.idempotency_key)
     submission = await submit(deps, caller, body.request(deps.policy.micros_per_credit), key)
-    return _accepted(submission.jobs[0].id, submission_json(submission), is_replay=submission.is_replay)
+    return _accepted(submission.jobs[0].id, answers.submission_json(submission), is_replay=submission.is_replay)
 
 
 def _accepted(job_id: UUID, document: dict[str, Any], *, is_replay: bool) -> Response:
@@ -110,7 +97,7 @@ def _preferred_wait(request: Request) -> int:
     return 0
 
 
-@router.get("/jobs", response_model=JobList, responses={304: {}}, summary="List jobs")
+@router.get("/jobs", response_model=answers.JobList, responses={304: {}}, summary="List jobs")
 async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps: WiredDeps, caller: Asker) -> Response:
     """The caller's jobs, newest first, narrowed by the filters given."""
     before = None if query.cursor is None else cursors.decode(query.cursor)
@@ -124,7 +111,7 @@ async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps
 
 @router.get(
     "/jobs/{job_id}/events",
-    response_model=EventList,
+    response_model=answers.EventList,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}, 304: {}},
     summary="What happened to a job",
 )
@@ -165,14 +152,14 @@ async def retry(job_id: str, deps: WiredDeps, caller: Asker, body: RetryBody = _
     make one retry, and get the same answer. Without, a job that is not failed any more answers 409.
     """
     retried = await retry_job(deps, caller, _parsed(job_id), body.retry_count)
-    return _accepted(retried.job.id, retry_json(retried, deps.policy.micros_per_credit), is_replay=retried.is_replay)
+    return _accepted(retried.job.id, answers.retry_json(retried, deps.policy.micros_per_credit), is_replay=retried.is_replay)
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=CancelAnswer, responses={409: {}}, summary="Cancel a job")
+@router.post("/jobs/{job_id}/cancel", response_model=answers.CancelAnswer, responses={409: {}}, summary="Cancel a job")
 async def cancel(job_id: str, deps: WiredDeps, caller: Asker) -> Response:
     """Stop the job, at once or as soon as its provider can; the receipt says what it may cost, also on a repeat."""
     receipt = await cancel_job(deps, caller, _parsed(job_id))
-    return JSONResponse(cancel_json(receipt, deps.policy.micros_per_credit))
+    return JSONResponse(answers.cancel_json(receipt, deps.policy.micros_per_credit))
 
 
 @router.patch("/jobs/{job_id}", response_model=JobBody, responses={409: {}}, summary="Change the priority of a queued job")
@@ -183,7 +170,7 @@ async def change(job_id: str, body: ChangeBody, request: Request, deps: WiredDep
 
 @router.post(
     "/jobs/{job_id}/resolve",
-    response_model=ResolveAnswer,
+    response_model=answers.ResolveAnswer,
     responses={409: {}},
     summary="Say whether an unknown outcome was billed",
 )

@@ -1,4 +1,4 @@
-"""Another priority for a job that waits: its message goes, and another comes, in one commit."""
+"""Corrections: a person's word on what nobody could find out, and another priority for a job that waits."""
 
 from uuid import UUID
 
@@ -7,10 +7,32 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.app.query import JobView
 from imagejobs.app.visible import lock_visible
-from imagejobs.db import jobs
-from imagejobs.domain.access import Caller, Scope
+from imagejobs.db import jobs, ledger
+from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import JobStatus
 from imagejobs.errors import InvalidTransition
+
+
+async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: bool) -> int:
+    """Settle the job's unknown spend by new entries: posted as it was reserved, or released. The job itself stays as it is.
+
+    The answer is what was posted, in micro-dollars. Raises `InvalidTransition` where nothing is unknown, as on a repeat.
+    """
+    caller.require(Scope.WRITE)
+    async with deps.database.transaction() as tx:
+        job = await lock_visible(tx, caller, job_id, Operation.RESOLVE_JOB)
+        numbers = await ledger.unknown_reservations(tx, job_id)
+        if not numbers:
+            raise InvalidTransition("Nothing about this job's cost is unknown.")
+        posted = 0
+        for number in numbers:
+            purchase = ledger.Purchase(job_id=job.id, reservation_no=number)
+            posted += await ledger.resolve(tx, purchase, billed=billed, note=f"resolved by {caller.name}") or 0
+        if billed:
+            await jobs.add_cost(tx, job_id, posted)
+        await jobs.note_resolved(tx, job_id, "yes" if billed else "no")
+    tell(deps, job_id)
+    return posted
 
 
 async def set_priority(deps: Deps, caller: Caller, job_id: UUID, priority: int) -> JobView:
