@@ -22,8 +22,7 @@ from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import JobStatus, ResumeClass
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Provider, ProviderConfig
-from imagejobs.providers import fake as fake_adapter
-from imagejobs.providers import gemini as gemini_adapter
+from imagejobs.providers import fake as fake_adapter, gemini as gemini_adapter
 from imagejobs.providers.fake_server import FakeProvider, Options, running
 from tests.conftest import free_port
 from tests.support.gemini_server import KEY, GeminiServer, running_gemini

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError
-from pgqueuer.domain.models import HealthCheckEvent
-from pgqueuer.domain.models import Job as PgqJob
+from pgqueuer.domain.models import HealthCheckEvent, Job as PgqJob
 from pgqueuer.domain.types import QueueEntrypoint
 
 _Answer = TypeVar("_Answer")

@@ -96,25 +96,13 @@ class FilesystemStorage:
             move_file(root, temporary, folder, name)
 
     def _get(self, segments: list[str]) -> bytes | None:
-        *folders, name = segments
-        with (
-            _explained(),
-            suppress(FileNotFoundError),
-            opened_root(self._root) as root,
-            opened_folder(root, folders) as folder,
-        ):
-            return read_file(folder, name)
+        with suppress(FileNotFoundError), self._folder(segments[:-1]) as folder:
+            return read_file(folder, segments[-1])
         return None
 
     def _delete(self, segments: list[str]) -> None:
-        *folders, name = segments
-        with (
-            _explained(),
-            suppress(FileNotFoundError),
-            opened_root(self._root) as root,
-            opened_folder(root, folders) as folder,
-        ):
-            remove_file(folder, name)
+        with suppress(FileNotFoundError), self._folder(segments[:-1]) as folder:
+            remove_file(folder, segments[-1])
 
     def _probe(self) -> None:
         with _explained(), self._temporary(b"imagejobs"):
@@ -124,6 +112,12 @@ class FilesystemStorage:
         with _explained(), suppress(FileNotFoundError), opened_root(self._root) as root:
             return remove_older(root, _TEMPORARY, instant)
         return 0
+
+    @contextmanager
+    def _folder(self, segments: list[str]) -> Iterator[int]:
+        """The descriptor of a folder of objects; `FileNotFoundError` where there is none."""
+        with _explained(), opened_root(self._root) as root, opened_folder(root, segments) as folder:
+            yield folder
 
     @contextmanager
     def _temporary(self, data: bytes) -> Iterator[tuple[int, str]]:
@@ -143,6 +137,8 @@ class FilesystemStorage:
 def _explained() -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        raise
     except NotAPlainFile as error:
         raise _out_of_place() from error
     except OSError as error:

@@ -18,8 +18,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from urllib.parse import quote as quoted_for_path
-from urllib.parse import urlsplit
+from urllib.parse import quote as quoted_for_path, urlsplit
 
 from imagejobs.domain.jobs import ResumeClass
 from imagejobs.domain.money import Quote
