@@ -19,8 +19,7 @@ import asyncpg
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.news import hear
-from imagejobs.db import instance
-from imagejobs.db.migrate import migrate, require_schema
+from imagejobs.db.migrate import micros_per_credit_of, migrate, require_schema
 from imagejobs.db.ownership import require_usable
 from imagejobs.db.pool import UNREADABLE_ADDRESS, Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
@@ -75,7 +74,7 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         stack.push_async_callback(database.close)
         async with database.connection() as connection:
             await require_schema(connection)
-            micros_per_credit = await instance.micros_per_credit(connection)
+            micros_per_credit = await micros_per_credit_of(connection)
             if settings.ownership_query is not None and role is Role.API:
                 await require_usable(connection, settings.ownership_query)
         providers = load_providers(settings)

@@ -12,11 +12,11 @@ from uuid import UUID
 from imagejobs.app.conclude import message_for, purchase_of
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
-from imagejobs.app.visible import lock_visible
+from imagejobs.app.visible import held, lock_visible
 from imagejobs.db import attempts, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.jobs import Attempt, Job, JobStatus, Outcome, Stage
-from imagejobs.errors import Billed, InvalidTransition, LostClaim
+from imagejobs.errors import Billed, InvalidTransition
 from imagejobs.ports import Transaction
 
 
@@ -72,9 +72,7 @@ async def _hurry(deps: Deps, tx: Transaction, job: Job) -> Job:
     if job.status is not JobStatus.QUEUED or job.cancel_requested_at is not None:
         return job
     await deps.engine.withdraw(tx, job.id, job.delivery_no)
-    moved = await jobs.redeliver(tx, job.id, job.delivery_no)
-    if moved is None:
-        raise LostClaim("The job changed under its lock.")
+    moved = held(await jobs.redeliver(tx, job.id, job.delivery_no))
     await deps.engine.enqueue(tx, [message_for(moved)])
     return moved
 
@@ -87,9 +85,7 @@ async def _end(tx: Transaction, caller: Caller, job: Job, attempt: Attempt | Non
         await ledger.mark_unknown(tx, purchase_of(attempt))
     billed = Billed.UNKNOWN if await ledger.unknown_reservations(tx, job.id) else Billed.NO
     event = {"canceledBy": caller.name, "billed": billed.value}
-    moved = await jobs.move(tx, job.id, jobs.Change(to=JobStatus.CANCELED, billed=billed, event=event))
-    if moved is None:
-        raise LostClaim("The job changed under its lock.")
+    moved = held(await jobs.move(tx, job.id, jobs.Change(to=JobStatus.CANCELED, billed=billed, event=event)))
     await ledger.release(tx, job.id)
     return moved
 

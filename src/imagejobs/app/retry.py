@@ -10,12 +10,12 @@ from imagejobs.app.conclude import message_for
 from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.app.purchase import generation_request, reserve_again
-from imagejobs.app.visible import lock_visible
+from imagejobs.app.visible import held, lock_visible
 from imagejobs.db import attempts, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
-from imagejobs.errors import InvalidTransition, LostClaim, ModelUnavailable, NoProviderConfigured, UnknownModel
+from imagejobs.errors import InvalidTransition, ModelUnavailable, NoProviderConfigured, UnknownModel
 from imagejobs.ports import Transaction
 
 
@@ -51,9 +51,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
         may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
         receipt = {"isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice, "estimatedMicros": estimated}
         told = {"retriedBy": caller.name, **receipt}
-        moved = await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True, event=told))
-        if moved is None:
-            raise LostClaim("The job changed under its lock.")
+        moved = held(await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True, event=told)))
         await deps.engine.enqueue(tx, [message_for(moved)])
     tell(deps, job_id)
     return Retried(job=moved, told=told, is_replay=False)

@@ -9,6 +9,8 @@ from imagejobs.domain.jobs import Claim, Job
 from imagejobs.errors import LostClaim, NotFound
 from imagejobs.ports import Transaction
 
+_ANOTHERS = "Another worker owns the job now."
+
 
 async def visible_job(connection: Connection, caller: Caller, job_id: UUID) -> Job:
     """The job, if the caller may read it; `NotFound` where it is not theirs."""
@@ -30,15 +32,16 @@ async def lock_visible(tx: Transaction, caller: Caller, job_id: UUID, operation:
 
 async def lock_claimed(tx: Transaction, claim: Claim) -> Job:
     """The row, locked until the transaction ends; `LostClaim` where another worker owns the job now."""
-    return _held(await jobs.lock(tx, claim.job_id, claim.fence))
+    return held(await jobs.lock(tx, claim.job_id, claim.fence), _ANOTHERS)
 
 
 async def move_claimed(tx: Transaction, claim: Claim, change: jobs.Change) -> Job:
     """The job, moved; `LostClaim` where another worker owns it now, and then nothing is written."""
-    return _held(await jobs.move(tx, claim.job_id, change))
+    return held(await jobs.move(tx, claim.job_id, change), _ANOTHERS)
 
 
-def _held(job: Job | None) -> Job:
+def held(job: Job | None, why: str = "The job changed under its lock.") -> Job:
+    """The job as it was moved; `LostClaim` where it was not."""
     if job is None:
-        raise LostClaim("Another worker owns the job now.")
+        raise LostClaim(why)
     return job

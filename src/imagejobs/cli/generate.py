@@ -9,20 +9,25 @@ import typer
 
 from imagejobs.cli.console import command_app, credits_of, print_either, printable
 from imagejobs.cli.exits import ExitCode
-from imagejobs.cli.pictures import (
-    JobTypeOption,
-    MaskDescriptionOption,
-    MaskOption,
-    PictureOptions,
-    ReferenceOption,
-    SourceOption,
-)
+from imagejobs.cli.pictures import PictureOptions
 from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import OutputOption, TimeoutOption, WaitOption, wait_and_report
 from imagejobs.client import Quote, Submission
 
 app = command_app()
 
+JobTypeOption = Annotated[
+    str | None, typer.Option(help="What the picture is for [generate; edit with --source, inpaint with a mask too].")
+]
+ReferenceOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A picture to resemble; `:style` behind it: in its style only.", metavar="FILE|URL[:style]"),
+]
+SourceOption = Annotated[str | None, typer.Option(help="The picture to change.", metavar="FILE|URL|JOB")]
+MaskOption = Annotated[
+    str | None, typer.Option(help="Which part of the source to change, as a picture of its size.", metavar="FILE|URL")
+]
+MaskDescriptionOption = Annotated[str | None, typer.Option(help="Which part of the source to change, in words.")]
 KeyOption = Annotated[
     str | None, typer.Option(help="The same key and request never make a second job [a new key each time].")
 ]

@@ -3,25 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import typer
 
 from imagejobs.client import Client
-
-JobTypeOption = Annotated[
-    str | None, typer.Option(help="What the picture is for [generate; edit with --source, inpaint with a mask too].")
-]
-ReferenceOption = Annotated[
-    list[str] | None,
-    typer.Option(help="A picture to resemble; `:style` behind it: in its style only.", metavar="FILE|URL[:style]"),
-]
-SourceOption = Annotated[str | None, typer.Option(help="The picture to change.", metavar="FILE|URL|JOB")]
-MaskOption = Annotated[
-    str | None, typer.Option(help="Which part of the source to change, as a picture of its size.", metavar="FILE|URL")
-]
-MaskDescriptionOption = Annotated[str | None, typer.Option(help="Which part of the source to change, in words.")]
 
 _ROLES = ("identity", "style")
 

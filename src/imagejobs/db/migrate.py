@@ -8,6 +8,7 @@ from importlib import resources
 
 import asyncpg
 
+from imagejobs.db.pool import Connection
 from imagejobs.errors import ConfigurationError
 
 _LOCK = 0x696D6A6F62  # "imjob"
@@ -116,3 +117,8 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         migration.sha256,
     )
     return True
+
+
+async def micros_per_credit_of(connection: Connection) -> int:
+    """What one credit is worth, in micro-dollars; chosen when the instance was set up (B6)."""
+    return int(await connection.fetchval("SELECT micros_per_credit FROM imagejobs.instance"))

@@ -42,13 +42,8 @@ def create_app(
     app.state.deps = deps
     app.state.tokens = tokens
     install_handlers(app)
-    app.include_router(jobs.router)
-    app.include_router(inputs.router)
-    app.include_router(quotes.router)
-    app.include_router(styles.router)
-    app.include_router(projects.router)
-    app.include_router(health.router)
-    app.include_router(files.router)
+    for module in (jobs, inputs, quotes, styles, projects, health, files):
+        app.include_router(module.router)
     return app
 
 
