@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import fields
 from enum import StrEnum
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -23,7 +24,6 @@ from imagejobs.db.migrate import micros_per_credit_of, migrate, require_schema
 from imagejobs.db.ownership import require_usable
 from imagejobs.db.pool import UNREADABLE_ADDRESS, Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
-from imagejobs.domain.requests import alike
 from imagejobs.domain.retry import RetrySchedule
 from imagejobs.engine.pgq import EngineOptions, PgqEngine, install
 from imagejobs.errors import ConfigurationError, DatabaseUnavailable, StorageError
@@ -138,7 +138,8 @@ def key_fingerprints(settings: Settings, names: Iterable[str]) -> dict[str, str]
 
 def _policy(settings: Settings, providers: Mapping[str, Provider], micros_per_credit: int) -> Policy:
     """The operator's choices; those that a setting has under the same name are that setting."""
-    chosen = alike(settings, Policy) | {
+    chosen = {field.name: getattr(settings, field.name) for field in fields(Policy) if field.name in Settings.model_fields}
+    chosen |= {
         "default_provider": default_provider(settings, list(providers)),
         "schedule": RetrySchedule(
             base_seconds=settings.retry_base_seconds,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log
 
 from imagejobs.domain.inputs import not_fetched
-from imagejobs.domain.requests import Fit, GenerationRequest, ImageRequest, alike
+from imagejobs.domain.requests import Fit, GenerationRequest, ImageRequest
 from imagejobs.errors import NoProviderConfigured, UnknownModel, UnsupportedCapability
 from imagejobs.ports import ModelCapability, Provider
 
@@ -96,10 +96,16 @@ def _sizes_near(model: ModelCapability, width: int, height: int) -> list[tuple[i
 
 def generation_request(request: ImageRequest, model: ModelCapability) -> GenerationRequest:
     """The request as the provider gets it, the pictures without their bytes."""
-    words = {"prompt": request.composed_prompt or request.prompt, "model": model.name}
-    pictures = {
-        "references": tuple(not_fetched(reference.role) for reference in request.references),
-        "source_image": not_fetched() if request.source_image else None,
-        "mask": not_fetched() if request.mask else None,
-    }
-    return GenerationRequest(**alike(request, GenerationRequest) | words | pictures)
+    return GenerationRequest(
+        job_type=request.job_type,
+        prompt=request.composed_prompt or request.prompt,
+        width=request.width,
+        height=request.height,
+        model=model.name,
+        seed=request.seed,
+        negative_prompt=request.negative_prompt,
+        references=tuple(not_fetched(reference.role) for reference in request.references),
+        source_image=not_fetched() if request.source_image else None,
+        mask=not_fetched() if request.mask else None,
+        mask_description=request.mask_description,
+    )

@@ -28,7 +28,7 @@ from imagejobs.db import attempts, budgets, jobs, ledger
 from imagejobs.domain.inputs import not_fetched, slots_of, with_inputs
 from imagejobs.domain.jobs import Attempt, Claim, Job, JobStatus, ResumeClass, Stage
 from imagejobs.domain.money import Quote
-from imagejobs.domain.requests import GenerationRequest, alike
+from imagejobs.domain.requests import GenerationRequest
 from imagejobs.errors import InternalError
 from imagejobs.ports import Answer, Call, Provider, Submitted, Transaction
 
@@ -90,9 +90,16 @@ async def _begin(deps: Deps, claim: Claim, room: MemoryRoom) -> tuple[_Purchase,
 def generation_request(job: Job) -> GenerationRequest:
     """The job as its provider gets it, equal every time, the pictures without their bytes."""
     slots = slots_of(job.params)
-    given = {name: job.params.get(name) for name in ("seed", "negative_prompt", "mask_description")}
-    words = {"prompt": job.params.get("composed_prompt", job.prompt), "model": job.model or ""}
-    request = GenerationRequest(**alike(job, GenerationRequest) | given | words)
+    request = GenerationRequest(
+        job_type=job.job_type,
+        prompt=job.params.get("composed_prompt", job.prompt),
+        width=job.width,
+        height=job.height,
+        model=job.model or "",
+        seed=job.params.get("seed"),
+        negative_prompt=job.params.get("negative_prompt"),
+        mask_description=job.params.get("mask_description"),
+    )
     return with_inputs(request, slots, {slot.name: not_fetched(slot.role) for slot in slots})
 
 

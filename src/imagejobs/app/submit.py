@@ -21,7 +21,7 @@ from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.jobs import Job, JobStatus
 from imagejobs.domain.lanes import lane_of
 from imagejobs.domain.money import Quote, to_credits
-from imagejobs.domain.requests import ImageRequest, alike
+from imagejobs.domain.requests import ImageRequest
 from imagejobs.errors import BudgetExhausted, TooManyRequests
 from imagejobs.ports import Message, Transaction
 
@@ -177,22 +177,35 @@ def _new_jobs(
     deadline = deps.policy.job_deadline_seconds if batch_id is None else deps.policy.batch_deadline_seconds
     quote = target.quote
     ids = sorted(new_id() for _ in range(request.n))  # a batch is read back in the order of its ids
-    own = {
-        "id": ids[0],
-        "idempotency_key": key,
-        "fingerprint": fingerprint,
-        "provider": target.provider,
-        "model": target.model,
-        "params": _params(request, target, request.seed),
-        "deadline_seconds": request.deadline_seconds or deadline,
-        "max_retries": deps.policy.schedule.max_retries,
-        "estimated_micros": None if quote is None else quote.micros,
-        "price_version": None if quote is None else quote.price_version,
-        "batch_id": batch_id,
-        "created_by": caller.name,
-        "key_id": caller.key_id,
-    }
-    first = jobs.NewJob(**alike(request, jobs.NewJob) | own)
+    first = jobs.NewJob(
+        id=ids[0],
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        project_id=request.project_id,
+        branch_id=request.branch_id,
+        scene_id=request.scene_id,
+        shot_id=request.shot_id,
+        asset_id=request.asset_id,
+        asset_type=request.asset_type,
+        job_type=request.job_type,
+        prompt=request.prompt,
+        style_capsule_id=request.style_capsule_id,
+        width=request.width,
+        height=request.height,
+        provider=target.provider,
+        model=target.model,
+        params=_params(request, target, request.seed),
+        priority=request.priority,
+        deadline_seconds=request.deadline_seconds or deadline,
+        max_retries=deps.policy.schedule.max_retries,
+        max_cost_micros=request.max_cost_micros,
+        estimated_micros=None if quote is None else quote.micros,
+        price_version=None if quote is None else quote.price_version,
+        batch_id=batch_id,
+        created_by=caller.name,
+        key_id=caller.key_id,
+        tags=request.tags,
+    )
     further = [
         replace(first, id=job_id, idempotency_key=None, params=_params(request, target, _next_seed(request.seed, number)))
         for number, job_id in enumerate(ids[1:], start=1)

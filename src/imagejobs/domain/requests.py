@@ -88,11 +88,6 @@ class ImageRequest:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def alike(value: object, kind: type) -> dict[str, Any]:
-    """What `value` calls by the same name as the dataclass `kind`, to make one of it."""
-    return {field.name: getattr(value, field.name) for field in fields(kind) if hasattr(value, field.name)}
-
-
 def _plain(value: object) -> object:
     """Dataclasses as dictionaries without unset fields, so that a new optional field changes no fingerprint."""
     if isinstance(value, ImageRequest | Reference | PictureSource):

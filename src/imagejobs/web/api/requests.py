@@ -1,8 +1,9 @@
 """The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
 
 import re
+from dataclasses import fields
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from imagejobs.db.job_reads import Filters
 from imagejobs.domain.jobs import JobStatus, JobType
 from imagejobs.domain.money import from_credits
 from imagejobs.domain.prompts import asset_shape
-from imagejobs.domain.requests import Fit, ImageRequest, PictureSource, Reference, ReferenceRole, alike
+from imagejobs.domain.requests import Fit, ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.errors import InvalidField
 
 MAX_PROMPT = 32_000
@@ -67,6 +68,11 @@ class Wire(BaseModel):
     """Unknown members are refused, so that a misspelt option is never silently ignored."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=False, frozen=True)
+
+
+def _alike(body: Wire, kind: type[ImageRequest | Filters]) -> dict[str, Any]:
+    """What the body and the domain's value call by the same name."""
+    return {field.name: getattr(body, field.name) for field in fields(kind) if field.name in type(body).model_fields}
 
 
 class SourceBody(Wire):
@@ -154,7 +160,7 @@ class GenerateBody(Wire):
         if self.branch_id is None and self.job_type not in (JobType.GENERATE, JobType.EDIT):
             raise InvalidField("branchId", f"is required for {self.job_type.value}; generate and edit default to main.")
         width, height = self._size()
-        asked = alike(self, ImageRequest) | {
+        asked = _alike(self, ImageRequest) | {
             "branch_id": self.branch_id or "main",
             "width": width,
             "height": height,
@@ -210,4 +216,4 @@ class ListQuery(Wire):
     def filters(self) -> Filters:
         """The conditions for the database."""
         project_ids = None if self.project_id is None else (self.project_id,)
-        return Filters(**alike(self, Filters), project_ids=project_ids, statuses=self.status)
+        return Filters(**_alike(self, Filters), project_ids=project_ids, statuses=self.status)
