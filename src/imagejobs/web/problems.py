@@ -118,11 +118,12 @@ def _explain(request: Request, found: Sequence[Mapping[str, Any]]) -> ImageJobsE
         return errors.UnsupportedMediaType("Send the body as application/json.")
     if first["loc"] == ("body",) and first["type"] in ("model_attributes_type", "missing", "model_type"):
         return errors.MalformedRequest("The body must be a JSON object.")
-    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    rest = len(found) - 1
-    more = "" if rest == 0 else " (One more field is wrong.)" if rest == 1 else f" ({rest} more fields are wrong.)"
-    return errors.InvalidField(field, _sentence(first) + more)
+    field, *others = list(dict.fromkeys(".".join(map(str, one["loc"][1:])) or str(one["loc"][0]) for one in found))
+    named = ", ".join(name[:100] for name in others[:_MOST_NAMED]) + (" and others" if len(others) > _MOST_NAMED else "")
+    return errors.InvalidField(field, _sentence(first) + (f" Wrong too: {named}." if others else ""))
 
+
+_MOST_NAMED = 4
 
 _SENTENCES = {
     "missing": "is required",
