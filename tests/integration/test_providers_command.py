@@ -53,7 +53,7 @@ async def test_f3_each_provider_is_asked_free_of_charge(tmp_path: Path) -> None:
     assert code == 1
     assert "cannot be reached" in said
     assert "→ Jobs for it will fail" in said
-    assert "set by NANO_BANANA_API_KEY, " in said
+    assert "set by NANO_BANANA_API_KEY or IMAGEJOBS_NANOBANANA_API_KEY, " in said
 
 
 async def test_f3_what_cannot_work_is_named_with_its_variable(tmp_path: Path) -> None:

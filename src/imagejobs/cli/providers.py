@@ -62,8 +62,8 @@ async def provider_findings(settings: Settings) -> AsyncIterator[Finding]:
 
 def advice_for(provider: str) -> str:
     """Where its key is set."""
-    variable = _KEYS.get(provider, f"IMAGEJOBS_{provider.upper()}_API_KEY")
-    return f"Its key is set by {variable}, or as the settings page says."
+    variables = [name for name in (_KEYS.get(provider), f"IMAGEJOBS_{provider.upper()}_API_KEY") if name]
+    return f"Its key is set by {' or '.join(variables)}, as the settings page says."
 
 
 async def _asked(provider: Provider) -> AsyncIterator[Finding]:
