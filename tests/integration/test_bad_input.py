@@ -73,7 +73,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"status": "completed"}, "status", "not a known field"),
     ({"costCredits": 0}, "costCredits", "not a known field"),
     ({"seed": -1, "width": 0, "project_id": "film"}, "width", "Wrong too: seed, project_id."),
-    ({f"x{number}": 1 for number in range(7)}, "x0", "Wrong too: x1, x2, x3, x4 and others."),
+    ({f"x{number}": 1 for number in range(7)}, "x0", "Wrong too: x1, x2, x3, x4 and 2 more."),
 ]
 
 

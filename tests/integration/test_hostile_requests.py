@@ -181,7 +181,7 @@ async def test_c10_giants_are_refused_at_once(world: World) -> None:
     twice = '{"projectId": "film", "jobType": "generate", "prompt": "first", "prompt": "last", "width": 64, "height": 64}'
     began = asyncio.get_running_loop().time()
     answer = await world.client.post("/api/images/generate", content=many, headers=JSON)
-    assert (answer.status_code, "19999 more" in answer.json()["detail"]) == (422, True)
+    assert (answer.status_code, "and 19995 more" in answer.json()["detail"]) == (422, True)
     answer = await world.client.post(
         "/api/images/generate", content=json.dumps({**good, "prompt": "x" * 10_000_000}), headers=JSON
     )

@@ -119,7 +119,8 @@ def _explain(request: Request, found: Sequence[Mapping[str, Any]]) -> ImageJobsE
     if first["loc"] == ("body",) and first["type"] in ("model_attributes_type", "missing", "model_type"):
         return errors.MalformedRequest("The body must be a JSON object.")
     field, *others = list(dict.fromkeys(".".join(map(str, one["loc"][1:])) or str(one["loc"][0]) for one in found))
-    named = ", ".join(name[:100] for name in others[:_MOST_NAMED]) + (" and others" if len(others) > _MOST_NAMED else "")
+    unnamed = len(others) - _MOST_NAMED
+    named = ", ".join(name[:100] for name in others[:_MOST_NAMED]) + (f" and {unnamed} more" if unnamed > 0 else "")
     return errors.InvalidField(field, _sentence(first) + (f" Wrong too: {named}." if others else ""))
 
 
