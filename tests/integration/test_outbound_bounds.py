@@ -134,7 +134,7 @@ async def test_a_thousand_calls_wait_at_once(outbound: Outbound) -> None:
         await writer.drain()
 
     async with talking(talk) as server:
-        request = a_request(server.url, deadline_seconds=60)
+        request = a_request(server.url, deadline_seconds=30)
         calls = await a_thousand(outbound, request, lambda: waiting[0])
         answers = await asyncio.gather(*calls)
     assert {answer.body for answer in answers} == {b"hello"}
