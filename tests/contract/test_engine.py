@@ -74,6 +74,13 @@ async def left(database: Database) -> int:
         return int(await connection.fetchval("SELECT count(*) FROM imagejobs.pgqueuer"))
 
 
+async def a_question_waits(database: Database) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%pgqueuer%SKIP LOCKED%'"
+    async with asyncio.timeout(SOON), database.connection() as connection:
+        while not await connection.fetchval(waiting):
+            pass
+
+
 async def test_a_message_of_a_transaction_that_rolled_back_is_never_delivered(dsn: str, database: Database) -> None:
     made, inbox, kept = engine(dsn), Inbox(), uuid4()
     inbox.release.set()
@@ -145,6 +152,26 @@ async def test_stop_finishes_what_is_in_hand_and_takes_nothing_new(dsn: str, dat
         inbox.release.set()
     assert len(inbox.got) == 1
     assert await left(database) == 1
+
+
+async def test_what_a_question_on_its_way_brings_after_the_stop_goes_back_into_the_queue(
+    dsn: str, database: Database
+) -> None:
+    """The queue is locked, so that the reader's first question stands still while the worker is told to stop."""
+    made, inbox, stop = engine(dsn), Inbox(), asyncio.Event()
+    inbox.release.set()
+    await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
+    async with database.transaction() as tx:
+        await tx.execute("LOCK TABLE imagejobs.pgqueuer IN ACCESS EXCLUSIVE MODE")
+        run = asyncio.create_task(made.run(inbox.take, stop))
+        await a_question_waits(database)
+        stop.set()
+    await asyncio.wait_for(run, SOON)
+    assert inbox.got == []
+    assert await left(database) == 1
+    async with running(made, inbox.take):
+        await inbox.has(1)
+    assert await left(database) == 0
 
 
 async def test_a_worker_whose_connections_are_cut_goes_on(dsn: str, database: Database) -> None:

@@ -19,6 +19,7 @@ import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job as PgqJob
 from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import QueueManagerId
@@ -81,6 +82,17 @@ async def _ended(cycle: "asyncio.Task[None]", pulse: Pulse) -> None:
         if pulse.idle.is_set():
             cycle.cancel()
             await asyncio.wait([cycle])
+
+
+def _until(stop: asyncio.Event, handle: Handle) -> Handle:
+    """Give back what comes after the stop: whoever stops the worker would wait for a paid call that begins then."""
+
+    async def deliver(job_id: UUID, delivery_no: int) -> None:
+        if stop.is_set():
+            raise RetryRequested(reason="the worker stops")
+        await handle(job_id, delivery_no)
+
+    return deliver
 
 
 async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
@@ -167,12 +179,13 @@ class PgqEngine:
     async def run(self, handle: Handle, stop: asyncio.Event) -> None:
         """Take messages of the configured lanes until `stop`, beginning anew after every failure of the database.
 
-        A manager that failed waits for the messages in its hands; the next one does not wait for that.
+        A manager that failed waits for the messages in its hands; the next one does not wait for that. What a question that
+        was on its way at the stop still brings goes back into the queue.
         """
         endings: set[asyncio.Task[None]] = set()
         while not stop.is_set():
             pulse, over = Pulse(), asyncio.Event()
-            cycle = asyncio.create_task(self._cycle(handle, pulse, over))
+            cycle = asyncio.create_task(self._cycle(_until(stop, handle), pulse, over))
             await _first_of(cycle, stop.wait(), pulse.failed.wait(), pulse.silent_for(self._silence_seconds))
             over.set()
             ending = asyncio.create_task(_ended(cycle, pulse))
