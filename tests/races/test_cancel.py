@@ -14,7 +14,7 @@ from imagejobs.app.identifiers import new_id
 from imagejobs.app.stopping import notice_cancels
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import Job, JobStatus, Outcome, ResumeClass
-from imagejobs.errors import OutcomeUnknown, ProviderOverloaded, ProviderThrottled
+from imagejobs.errors import ContentRefused, OutcomeUnknown, ProviderOverloaded, ProviderThrottled
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Answer, Call, Submitted
 from tests.support.deaths import DeadlyProbe, Death
@@ -219,6 +219,26 @@ async def test_a14_after_a_cancel_nothing_is_bought_again(paid: tuple[World, Sto
         assert resolved.status_code == 200
         assert (await cancel(world, job_id))["receipt"]["outcome"] == "stopped_before_spend"
         assert await broken_invariants(world.deps.database) == {}
+
+
+@pytest.mark.parametrize("paid", [ResumeClass.NONE], indirect=True, ids=["none"])
+async def test_a3_after_a_cancel_an_unknown_outcome_is_no_cost_of_zero_though_an_earlier_run_was_free(
+    paid: tuple[World, Stoppable],
+) -> None:
+    world, provider = paid
+    provider.errors.append(ContentRefused("Not that."))
+    job_id = (await world.generate()).json()["jobId"]
+    await world.work_off(job_id)
+    assert (await world.read(job_id))["cost"]["actual"] == 0
+    assert (await world.client.post(f"/api/images/jobs/{job_id}/retry")).status_code == 202
+    with suppress(Death):
+        deps = replace(world.deps, probe=DeadlyProbe(point="stage.before_commit"), worker_id=new_id())
+        job = await world.job(job_id)
+        await run_job(deps, job.id, job.delivery_no)
+    await cancel(world, job_id)
+    assert (await world.work_off(job_id)).status is JobStatus.CANCELED
+    assert (await world.read(job_id))["cost"]["actual"] is None
+    assert await broken_invariants(world.deps.database) == {}
 
 
 @pytest.mark.parametrize(

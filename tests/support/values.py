@@ -46,6 +46,7 @@ _JOB = Job(
     public_url=None,
     storage_path=None,
     failure=None,
+    error_billed=None,
     provider_metadata={},
     created_at=NOW,
     scheduled_at=None,

@@ -125,6 +125,7 @@ class Job:
     public_url: str | None
     storage_path: str | None
     failure: Failure | None
+    error_billed: Billed | None
     provider_metadata: Mapping[str, Any]
     created_at: datetime
     scheduled_at: datetime | None

@@ -226,7 +226,7 @@ def cancel_json(receipt: Receipt, micros_per_credit: int) -> dict[str, Any]:
 def job_json(view: JobView) -> dict[str, Any]:
     """The job as `JobBody` describes it."""
     job = view.job
-    is_unknown = job.failure is not None and job.failure.billed is Billed.UNKNOWN
+    is_unknown = job.error_billed is Billed.UNKNOWN
     body = document(
         JobBody,
         job,
