@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from imagejobs.app.attempt import run_job
+from imagejobs.app.keys import create_key
 from imagejobs.app.sweep import sweep
+from imagejobs.db import budgets
+from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.db.pool import Database
 from imagejobs.domain.jobs import JobStatus, ResumeClass
 from imagejobs.domain.requests import GenerationRequest
@@ -136,6 +139,24 @@ async def test_p5_a_worker_without_the_provider_does_not_call_an_open_purchase_f
         assert failure is not None
         assert (failure.reason, failure.billed) == ("no_provider_configured", "unknown")
         assert await billed(world.deps.database) == PRICE
+
+
+async def test_p6_a_job_that_found_no_provider_is_bought_within_the_budget_of_the_key_that_retries_it(
+    opening: Opening,
+) -> None:
+    async with opening(Scripted()) as world:
+        key = await create_key(world.deps.database, "buyer")
+        world.client.headers["authorization"] = f"Bearer {key}"
+        async with world.deps.database.transaction() as tx:
+            await budgets.set_cap(tx, BudgetScope.KEY, key.id, BudgetPeriod.DAY, PRICE - 1)
+        nowhere = replace(world.deps, policy=replace(world.deps.policy, default_provider=None))
+        world.client._transport.app.state.deps = nowhere  # type: ignore[attr-defined]
+        job_id = (await world.generate()).json()["jobId"]
+        await world.work_off(job_id)
+        world.client._transport.app.state.deps = world.deps  # type: ignore[attr-defined]
+        refused = await world.client.post(f"/api/images/jobs/{job_id}/retry")
+        assert (refused.status_code, refused.json()["reason"]) == (402, "budget_exhausted")
+        assert "key" in refused.json()["detail"]
 
 
 class Flaky:

@@ -161,14 +161,17 @@ async def _open(deps: Deps, claim: Claim, new: attempts.NewAttempt, quote: Quote
         return is_watched, await attempts.open_attempt(tx, new, reservation_no)
 
 
-async def reserve_again(tx: Transaction, job: Job, quote: Quote) -> int:
-    """Hold money for a further purchase, within the job's own limit and every budget; `BudgetExhausted` without room."""
+async def reserve_again(tx: Transaction, job: Job, quote: Quote, asked_by_key: str | None = None) -> int:
+    """Hold money for a further purchase, within the job's own limit and every budget; `BudgetExhausted` without room.
+
+    It is held for the key that the purchases before were held for; for the one that asks now where there were none.
+    """
     committed = await ledger.committed_micros(tx, job.id)
     if job.max_cost_micros is not None and committed + quote.micros > job.max_cost_micros:
         raise errors.BudgetExhausted(
             "Another purchase could take the job above its maxCost; resolve what of it is unknown, or send a new request."
         )
-    number, project_id, key_id = await ledger.reserve_again(tx, job.id, quote.micros, quote.price_version)
+    number, project_id, key_id = await ledger.reserve_again(tx, job.id, quote, asked_by_key)
     full = await budgets.reserve(tx, project_id, key_id, quote.micros)
     if full is not None:
         raise errors.BudgetExhausted(

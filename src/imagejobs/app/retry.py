@@ -47,7 +47,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
             at = f"{job.status.value}, with retryCount {job.retry_count}"
             raise InvalidTransition(f"Only a failed job can be retried; this one is {at}.")
         job = job if is_paid else await _assigned(deps, tx, job)
-        estimated = 0 if is_paid else await _reserve(deps, tx, job)
+        estimated = 0 if is_paid else await _reserve(deps, tx, job, caller)
         may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
         receipt = {"isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice, "estimatedMicros": estimated}
         told = {"retriedBy": caller.name, **receipt}
@@ -70,7 +70,7 @@ async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:
     return await jobs.assign(tx, job.id, choice.provider.name, choice.model.name)
 
 
-async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
+async def _reserve(deps: Deps, tx: Transaction, job: Job, caller: Caller) -> int | None:
     """Hold the money for another purchase; nothing where the worker will have to say what hinders it, or goes on from it."""
     provider = deps.providers.get(job.provider or "")
     if provider is None:
@@ -81,5 +81,5 @@ async def _reserve(deps: Deps, tx: Transaction, job: Job) -> int | None:
         if models_of(job):
             return None
         raise UnknownModel("model", error.detail) from error
-    await reserve_again(tx, job, quote)
+    await reserve_again(tx, job, quote, caller.key_id)
     return quote.micros

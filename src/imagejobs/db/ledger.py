@@ -6,6 +6,7 @@ from uuid import UUID
 
 from imagejobs.db.budgets import Shift, shift
 from imagejobs.db.rows import parameters
+from imagejobs.domain.money import Quote
 from imagejobs.ports import Transaction
 
 
@@ -20,9 +21,12 @@ async def open_reservation(tx: Transaction, job_id: UUID) -> int | None:
 
 
 async def reserve_again(
-    tx: Transaction, job_id: UUID, amount_micros: int, price_version: str
+    tx: Transaction, job_id: UUID, quote: Quote, asked_by_key: str | None
 ) -> tuple[int, str, str | None]:
-    """Write a reservation for a further purchase of the job: its number, and whose budgets have to hold it."""
+    """Write a reservation for a further purchase of the job: its number, and whose budgets have to hold it.
+
+    That is the key of the reservation before; `asked_by_key` for a job that has none.
+    """
     row = await tx.fetchrow(
         "WITH latest AS ("
         "SELECT project_id, key_id, reservation_no FROM imagejobs.reservations WHERE job_id = $1 "
@@ -31,15 +35,17 @@ async def reserve_again(
         "SELECT id, project_id FROM public.image_generation_jobs WHERE id = $1"
         "), reservation AS ("
         "INSERT INTO imagejobs.reservations (job_id, reservation_no, project_id, key_id, amount_micros, price_version) "
-        "SELECT job.id, coalesce(latest.reservation_no, 0) + 1, job.project_id, latest.key_id, $2, $3 "
+        "SELECT job.id, coalesce(latest.reservation_no, 0) + 1, job.project_id, "
+        "CASE WHEN latest.reservation_no IS NULL THEN $4 ELSE latest.key_id END, $2, $3 "
         "FROM job LEFT JOIN latest ON true RETURNING *"
         ") INSERT INTO imagejobs.ledger_entries "
         "(job_id, reservation_no, project_id, key_id, kind, amount_micros, price_version) "
         "SELECT job_id, reservation_no, project_id, key_id, 'reserve', $2, $3 FROM reservation "
         "RETURNING reservation_no, project_id, key_id",
         job_id,
-        amount_micros,
-        price_version,
+        quote.micros,
+        quote.price_version,
+        asked_by_key,
     )
     assert row is not None
     return row["reservation_no"], row["project_id"], row["key_id"]
