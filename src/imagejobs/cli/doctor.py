@@ -7,14 +7,11 @@ import stat
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from imagejobs import __version__
 from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.cli.check_database import Now, database_findings
-from imagejobs.cli.console import command_app
+from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.findings import collected, report
 from imagejobs.cli.home import Home
 from imagejobs.cli.providers import CORRECT, WHOLE_SECONDS, provider_findings
@@ -28,9 +25,7 @@ app = command_app()
 
 
 @app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each finding.")] = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check everything that the service needs here, and say what to do about what is wrong.
 
     It looks at the settings, the data directory, the database, its clock and its schema, the engine's tables, workers and

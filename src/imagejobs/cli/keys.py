@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.keys import DEFAULT_SCOPES, create_key, list_keys, revoke_key
-from imagejobs.cli.console import Document, command_app, instant_of, print_json, print_rows, require_id
+from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_json, print_rows, require_id
 from imagejobs.cli.local import use_database
 from imagejobs.db.access import ApiKey
 from imagejobs.db.pool import Database
@@ -66,9 +66,7 @@ def create(
 
 
 @app.command("ls")
-def list_all(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each key.")] = False,
-) -> None:
+def list_all(as_json: AsJson = False) -> None:
     """List every key, without its secret.
 
     ```

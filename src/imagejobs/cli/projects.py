@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
-from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows, require_id
+from imagejobs.cli.console import AsJson, Document, command_app, document_of, instant_of, print_rows, require_id
 from imagejobs.cli.local import use_database
 from imagejobs.domain.access import Role
 
@@ -31,16 +31,7 @@ def list_all(as_json: AsJson = False) -> None:
     imagejobs projects ls
     ```
     """
-    rows = [
-        {
-            "id": project.id,
-            "name": project.name,
-            "onUnknownOutcome": project.on_unknown_outcome,
-            "createdBy": project.created_by,
-            "createdAt": instant_of(project.created_at),
-        }
-        for project in use_database(all_projects)
-    ]
+    rows = [document_of(project) for project in use_database(all_projects)]
     print_rows(rows, ("id", "name", "on unknown outcome", "made by", "made at"), _cells, as_json=as_json)
 
 

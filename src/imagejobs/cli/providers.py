@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
-
-import typer
 
 from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.bootstrap import default_provider, load_providers
-from imagejobs.cli.console import command_app
+from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.findings import CHECK_SECONDS, collected, report
 from imagejobs.cli.home import Home
 from imagejobs.errors import ConfigurationError
@@ -24,9 +21,7 @@ def _group() -> None:
 
 
 @app.command()
-def check(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each.")] = False,
-) -> None:
+def check(as_json: AsJson = False) -> None:
     """Ask each configured provider, free of charge, whether it answers and takes its key.
 
     The last line says who gets the jobs that name no model. The exit code is 1 if a provider cannot work.

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from pydantic.alias_generators import to_camel
 
 from imagejobs.app.budgets import list_spend
-from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, print_rows
+from imagejobs.cli.console import AsJson, Document, command_app, document_of, dollars_of, print_rows
 from imagejobs.cli.local import use_database
 
 app = command_app()
@@ -29,7 +28,7 @@ def spend(
     ```
     """
     found = use_database(lambda database: list_spend(database, days, project))
-    documents = [{to_camel(name): value for name, value in vars(row).items()} for row in found]
+    documents = [document_of(row) for row in found]
     header = ("project", "provider", "model", "jobs", "posted", "of it overrun", "unknown", "reserved")
     print_rows(documents, header, _cells, as_json=as_json)
     if as_json:

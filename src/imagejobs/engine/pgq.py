@@ -84,17 +84,6 @@ async def _ended(cycle: "asyncio.Task[None]", pulse: Pulse) -> None:
             await asyncio.wait([cycle])
 
 
-def _until(stop: asyncio.Event, handle: Handle) -> Handle:
-    """Give back what comes after the stop: whoever stops the worker would wait for a paid call that begins then."""
-
-    async def deliver(job_id: UUID, delivery_no: int) -> None:
-        if stop.is_set():
-            raise RetryRequested(reason="the worker stops")
-        await handle(job_id, delivery_no)
-
-    return deliver
-
-
 async def _set_after(first: asyncio.Event, second: asyncio.Event) -> None:
     await first.wait()
     second.set()
@@ -185,7 +174,7 @@ class PgqEngine:
         endings: set[asyncio.Task[None]] = set()
         while not stop.is_set():
             pulse, over = Pulse(), asyncio.Event()
-            cycle = asyncio.create_task(self._cycle(_until(stop, handle), pulse, over))
+            cycle = asyncio.create_task(self._cycle(handle, pulse, over, stop))
             await _first_of(cycle, stop.wait(), pulse.failed.wait(), pulse.silent_for(self._silence_seconds))
             over.set()
             ending = asyncio.create_task(_ended(cycle, pulse))
@@ -194,12 +183,12 @@ class PgqEngine:
             await _first_of(stop.wait(), asyncio.sleep(self._options.restart_seconds))
         await asyncio.gather(*endings)
 
-    async def _cycle(self, handle: Handle, pulse: Pulse, over: asyncio.Event) -> None:
+    async def _cycle(self, handle: Handle, pulse: Pulse, over: asyncio.Event, stop: asyncio.Event) -> None:
         options = self._options
         batch = max(1, min(10, options.concurrency // 2))
         try:
             async with _pool(options.dsn) as pool:
-                manager = self._reader(pool, handle, pulse)
+                manager = self._reader(pool, handle, pulse, stop)
                 stopper = asyncio.create_task(_set_after(over, manager.shutdown))
                 await manager.run(
                     dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
@@ -217,8 +206,12 @@ class PgqEngine:
         """A reader asks at least once in `dequeue_seconds`; one that got no answer for much longer is given up."""
         return self._options.dequeue_seconds + self._options.heartbeat_seconds + _CONNECT_SECONDS
 
-    def _reader(self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, pulse: Pulse) -> QueueManager:
+    def _reader(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", handle: Handle, pulse: Pulse, stop: asyncio.Event
+    ) -> QueueManager:
         async def deliver(message: PgqJob) -> None:
+            if stop.is_set():  # whoever waits for the stop would wait for a paid call that begins now
+                raise RetryRequested(reason="the worker stops")
             job_id, delivery_no = _PAYLOAD.unpack(message.payload or b"")
             with pulse.in_hand():
                 await handle(UUID(bytes=job_id), delivery_no)
