@@ -1,11 +1,12 @@
+import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from imagejobs.db.pool import Database
+from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.imaging import Decoder
 from imagejobs.net.http import Outbound
 from tests.support.world import World, open_world
@@ -17,6 +18,28 @@ async def decoder() -> AsyncIterator[Decoder]:
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """As everywhere, but with patience: a hundred requests at once may wait for a connection on a busy machine."""
+    opened = await Database.connect(dsn, PoolOptions(max_size=12, acquire_seconds=30.0))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def put_forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Puts the loop's clock forward, so that a deadline passes when the test says so and not sooner on a busy machine."""
+    loop = asyncio.get_running_loop()
+    clock, ahead = loop.time, 0.0
+
+    def put(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    return put
 
 
 @pytest.fixture

@@ -273,10 +273,11 @@ class Hanging(Full):
 async def test_s5_a_storage_that_hangs_is_left_after_its_time_and_asked_again(opening: Opening) -> None:
     provider = Scripted()
     async with opening(provider) as world:
-        policy = replace(world.deps.policy, upload_seconds=0.2)
-        hanging = replace(world, deps=replace(world.deps, storage=Hanging(world.deps.storage), policy=policy))
+        patient = replace(world, deps=replace(world.deps, storage=Hanging(world.deps.storage)))
+        impatient = replace(world.deps.policy, upload_seconds=0.2)
         job_id = (await world.generate()).json()["jobId"]
-        job = await hanging.work_off(job_id)
+        await replace(patient, deps=replace(patient.deps, policy=impatient)).run(await world.job(job_id))
+        job = await patient.work_off(job_id)
         assert (job.status, job.retries_used, len(provider.bill)) == (JobStatus.COMPLETED, 1, 1)
         reasons = [event["data"].get("reason") for event in await world.events(job_id)]
         assert "storage_unavailable" in reasons

@@ -49,7 +49,10 @@ async def working(here: pytest.MonkeyPatch, world: World, tmp_path: Path, public
     """The same with a worker, whose pictures open at `public`, else where the service is."""
     async with served(here, world) as address:
         storage = RehearsalStorage(FilesystemStorage(tmp_path / "files", public or address))
-        async with replace(world, deps=replace(world.deps, storage=storage)).working():
+        async with replace(world, deps=replace(world.deps, storage=storage)).working(), asyncio.timeout(SOON) as limit:
+            while await world.scalar("SELECT count(*) FROM imagejobs.workers") == 0:
+                await asyncio.sleep(0.01)
+            limit.reschedule(None)
             yield
 
 

@@ -213,13 +213,17 @@ async def test_f6_an_open_circuit_says_why_and_what_to_do(
 async def test_f1_slow_pictures_are_shown_and_warned_of(world: World) -> None:
     assert (await found())["pace"].detail == "no picture in the last hour"
     job = await world.work_off((await world.generate()).json()["jobId"])
+    await world.scalar(
+        "UPDATE public.image_generation_jobs SET generating_started_at = completed_at - interval '0.9 seconds', "
+        "uploading_started_at = completed_at - interval '0.4 seconds'"
+    )
     quick = (await found())["pace"]
     assert quick.level is Level.OK
-    assert quick.detail.startswith("1 in the last hour, 95 % drawn within 0.")
+    assert quick.detail.startswith("1 in the last hour, 95 % drawn within 0.5 s and stored within 0.4 s")
     earlier = "UPDATE public.image_generation_jobs SET {0} = {0} - interval '{1} seconds' WHERE id = $1"
     await world.scalar(earlier.format("generating_started_at", 31), job.id)
     slow = (await found())["pace"]
-    assert (slow.level, "drawn within 31." in slow.detail, "provider's status" in slow.advice) == (Level.WARN, True, True)
+    assert (slow.level, "drawn within 31.5 s" in slow.detail, "provider's status" in slow.advice) == (Level.WARN, True, True)
     await world.scalar(earlier.format("generating_started_at", -31), job.id)
     await world.scalar(earlier.format("uploading_started_at", 6), job.id)
     assert "storage's status" in (await found())["pace"].advice

@@ -4,10 +4,12 @@ import asyncio
 import gzip
 import resource
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from imagejobs.net.http import AnswerTooLarge, Outbound
+from imagejobs.net.http import AnswerTooLarge, Outbound, OutboundAnswer
 from tests.support.sockets import GOOD, Talk, a_request, a_thousand, read_request, says, silent, talking, until
 
 
@@ -89,14 +91,31 @@ async def test_an_errors_words_are_read_however_small_a_success_may_be(outbound:
     assert found.body == b"x" * 100
 
 
-async def test_an_error_whose_body_never_comes_is_an_answer_even_at_the_deadline(outbound: Outbound) -> None:
+class Told(Outbound):
+    """Tells what the deadline of its last call has come to."""
+
+    limit: asyncio.Timeout | None = None
+
+    async def _exchange(self, *wanted: Any) -> OutboundAnswer:
+        self.limit = wanted[-1]
+        return await super()._exchange(*wanted)
+
+
+async def test_an_error_whose_body_never_comes_is_an_answer_even_at_the_deadline(
+    put_forward: Callable[[float], None],
+) -> None:
+    outbound = Told()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 402 Pay\r\ncontent-length: 100\r\n\r\n")
         await silent(reader, writer)
 
     async with talking(talk) as server:
-        assert (await outbound.send(a_request(server.url, deadline_seconds=0.3))).status == 402
+        call = asyncio.create_task(outbound.send(a_request(server.url, deadline_seconds=60.0)))
+        await until(lambda: outbound.limit is not None and outbound.limit.when() is None)  # its head is there
+        put_forward(60.0)
+        assert (await call).status == 402
 
 
 async def test_only_so_many_bodies_are_received_at_once() -> None:
