@@ -1,7 +1,8 @@
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     opened = await Database.connect(dsn, PoolOptions(max_size=12, acquire_seconds=30.0))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port of this machine that refuses connections, and that nobody else can get while the test lasts."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from imagejobs.errors import ImageCorrupt, ImageTooLarge, InternalError
-from imagejobs.imaging import Decoder, PictureFacts, Thumbnail
+from imagejobs.imaging import Decoder, PictureFacts, Thumbnail, process
 from imagejobs.imaging.process import ChildProcess
 from imagejobs.imaging.wire import Reply, Request
 from tests.integration.imaging_pictures import JPEG, PNG, PNG_FACTS, WEBP, drawing, encoded, jpeg_that_claims
@@ -183,7 +183,8 @@ async def test_a_child_is_confined(decoder: Decoder) -> None:
     assert child.rlimit(psutil.RLIMIT_CPU)[0] not in (resource.RLIM_INFINITY, 0)
 
 
-async def test_stop_finishes_what_is_in_hand_and_leaves_no_process() -> None:
+async def test_stop_finishes_what_is_in_hand_and_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_END_SECONDS", 60.0)
     decoder = Decoder(children=2)
     await decoder.start()
     children = [psutil.Process(child.pid) for child in decoder._living]

@@ -167,12 +167,12 @@ async def test_f4_c18_a_reference_that_is_none_fails_the_job_before_money_is_spe
 
 
 async def test_a10_f4_a_reference_out_of_reach_is_tried_again_and_then_fails_unbilled(
-    buying: World, scripted: Scripted
+    buying: World, scripted: Scripted, dead_port: int
 ) -> None:
     with scripted_server(Reply(status=503), Reply(status=503), Reply(content=PNG)) as site:
         answer = await buying.generate(referenceImages=[{"url": site.url}])
         assert (await buying.work_off(answer.json()["jobId"])).status is JobStatus.COMPLETED
-    answer = await buying.generate(referenceImages=[{"url": site.url}])  # nobody listens there now
+    answer = await buying.generate(referenceImages=[{"url": f"http://127.0.0.1:{dead_port}"}])
     job = await buying.work_off(answer.json()["jobId"])
     assert job.failure is not None
     assert (job.failure.code, job.failure.reason, job.retries_used) == (Code.TEMPORARY, "input_unreachable", 3)

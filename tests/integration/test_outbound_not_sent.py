@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from imagejobs.net.http import NotSent, Outbound
-from tests.conftest import free_port
 from tests.support.sockets import GOOD, Talk, a_request, recording, reset, says, silent, talking, until
 
 
-async def test_a_refused_connection_was_not_sent(outbound: Outbound) -> None:
+async def test_a_refused_connection_was_not_sent(outbound: Outbound, dead_port: int) -> None:
     with pytest.raises(NotSent):
-        await outbound.send(a_request(f"http://127.0.0.1:{free_port()}"))
+        await outbound.send(a_request(f"http://127.0.0.1:{dead_port}"))
 
 
 async def test_a_name_that_does_not_resolve_was_not_sent(outbound: Outbound) -> None:

@@ -33,7 +33,7 @@ async def imagejobs(folder: Path, *words: str, **settings: str) -> tuple[int, st
     return process.returncode or 0, said.decode()
 
 
-async def test_f3_each_provider_is_asked_free_of_charge(tmp_path: Path) -> None:
+async def test_f3_each_provider_is_asked_free_of_charge(tmp_path: Path, dead_port: int) -> None:
     server = NanoBananaServer()
     settings = {"NANO_BANANA_API_KEY": API_KEY, "NANO_BANANA_API_URL": server.start()}
     try:
@@ -49,7 +49,7 @@ async def test_f3_each_provider_is_asked_free_of_charge(tmp_path: Path) -> None:
     assert [asked.method for asked in server.asked] == ["GET"]
     assert server.bill == []
     assert API_KEY not in said
-    code, said = await checked(tmp_path, **settings)
+    code, said = await checked(tmp_path, **settings | {"NANO_BANANA_API_URL": f"http://127.0.0.1:{dead_port}/v1"})
     assert code == 1
     assert "cannot be reached" in said
     assert "→ Jobs for it will fail" in said

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -179,7 +181,18 @@ async def test_verify_tries_a_bucket_of_ones_own(tmp_path: Path) -> None:
             assert ("IMAGEJOBS_STORAGE_PUBLIC_URL" in said) != public
 
 
-async def test_d1_a11_the_guides_placeholders_start_and_the_job_then_fails_gracefully(world: World) -> None:
+async def test_d1_a11_the_guides_placeholders_start_and_the_job_then_fails_gracefully(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = socket.getaddrinfo
+
+    def known(host: str, *rest: Any, **further: Any) -> Any:
+        """No name server of a network is waited for."""
+        if str(host).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *rest, **further)
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
     storage = make_storage(supabase_settings("https://your-project.supabase.invalid", "your-service-role-key"))
     started = with_storage(world, storage)
     job_id = (await started.generate()).json()["jobId"]

@@ -15,7 +15,9 @@ import asyncpg
 import httpx2
 import pytest
 
+from imagejobs.app.caches import Memory
 from imagejobs.app.keys import create_key
+from imagejobs.app.news import told
 from imagejobs.db.pool import Connection, Database
 from imagejobs.domain.access import Scope
 from imagejobs.ports import Transaction
@@ -83,6 +85,7 @@ async def theirs(world: World) -> Ids:
     style = await world.client.put(f"/api/projects/{THEIRS}/styles/noir", json={"name": "Noir"})
     uploaded = await world.client.post(f"/api/images/inputs?projectId={THEIRS}", content=PICTURE, headers=PNG)
     assert (style.status_code, uploaded.status_code) == (201, 201)
+    await told(world.deps)  # what comes next finds every connection at rest
     return Ids(THEIRS, made.json()["jobId"], "their-member", {"style_id": "noir", "input_id": uploaded.json()["inputId"]})
 
 
@@ -233,7 +236,8 @@ async def street(world: World) -> AsyncIterator[Street]:
     query = "SELECT user_id::text FROM imagejobs.members WHERE project_id = $1 AND false"
     policy = replace(world.deps.policy, ownership_query=query)
     database: Any = watched  # all of it that use cases call
-    deps = replace(world.deps, database=database, policy=policy)
+    # Nothing that was learnt is forgotten between two requests that are compared.
+    deps = replace(world.deps, database=database, policy=policy, keys=Memory(600.0), refusals=Memory(600.0))
     strangers = {"nobody at all": {}, "a user without a role": as_user("a-stranger")}
     for scopes in ((Scope.READ, Scope.WRITE), (Scope.ADMIN,)):
         key = await create_key(world.deps.database, "stranger", scopes=scopes, project_ids=("mine",))
