@@ -43,9 +43,10 @@ async def paid(dsn: str, database: Database, decoder: Decoder, tmp_path: Path, p
         assert await broken_invariants(database) == {}
 
 
-async def cap(world: World, micros: int, scope: BudgetScope = BudgetScope.INSTANCE, scope_id: str = "") -> None:
+async def cap(world: World, micros: int, period: BudgetPeriod = BudgetPeriod.TOTAL) -> None:
+    """For ever, where it is not the day that is tested: a new one may begin at any moment."""
     async with world.deps.database.transaction() as tx:
-        await budgets.set_cap(tx, scope, scope_id, BudgetPeriod.DAY, micros)
+        await budgets.set_cap(tx, BudgetScope.INSTANCE, "", period, micros)
 
 
 async def counts(world: World) -> tuple[int, int, int]:
@@ -67,7 +68,7 @@ async def test_p5_money_is_reserved_then_posted_with_its_price_list(paid: World)
 
 
 async def test_p6_of_a_hundred_racers_for_the_last_of_a_cap_those_win_that_fit(paid: World) -> None:
-    await cap(paid, 3 * PRICE + 1)
+    await cap(paid, 3 * PRICE + 1, BudgetPeriod.DAY)
     answers = await asyncio.gather(*(paid.generate() for _ in range(100)))
     assert Counter(answer.status_code for answer in answers) == {202: 3, 402: 97}
     refused = next(answer.json() for answer in answers if answer.status_code == 402)
@@ -91,7 +92,7 @@ async def test_b3_a_cap_set_late_counts_what_went_before_and_one_set_low_stops_o
     done = (await paid.generate()).json()["jobId"]
     await paid.work_off(done)
     waiting = (await paid.generate()).json()["jobId"]
-    await cap(paid, PRICE)
+    await cap(paid, PRICE, BudgetPeriod.DAY)
     assert await counts(paid) == (PRICE, PRICE, 0)
     assert (await paid.generate()).status_code == 402
     assert (await paid.work_off(waiting)).status is JobStatus.COMPLETED

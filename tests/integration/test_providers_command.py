@@ -63,6 +63,7 @@ async def test_f3_what_cannot_work_is_named_with_its_variable(tmp_path: Path) ->
 
 
 @pytest.mark.database
+@pytest.mark.timeout(180)  # a dozen programs, one after another
 async def test_f3_the_page_on_production_keys_runs_free_of_charge(tmp_path: Path, dsn: str) -> None:
     page = (Path(__file__).parents[2] / "docs/how-to/production-keys.md").read_text()
     steps = re.findall(r"<!-- tested: commands -->\n```sh\n(.*?)```\n.*?```text\n(.*?)```", page, re.DOTALL)

@@ -46,7 +46,7 @@ async def ask(world: World, **change: Any) -> dict[str, Any]:
 
 async def cap(world: World, micros: int, scope: BudgetScope = BudgetScope.INSTANCE, scope_id: str = "") -> None:
     async with world.deps.database.transaction() as tx:
-        await budgets.set_cap(tx, scope, scope_id, BudgetPeriod.DAY, micros)
+        await budgets.set_cap(tx, scope, scope_id, BudgetPeriod.TOTAL, micros)
 
 
 async def everything(world: World) -> dict[str, str]:

@@ -80,6 +80,7 @@ def supabase_settings(url: str, key: str) -> Settings:
     return Settings(SUPABASE_URL=url, SUPABASE_SERVICE_ROLE_KEY=key)  # type: ignore[call-arg]
 
 
+@pytest.mark.timeout(180)  # several programs, one after another
 async def test_c1_c2_setup_makes_bucket_and_policies_tries_them_and_again_is_harmless(
     tmp_path: Path,
     double: SupabaseDouble,
@@ -134,6 +135,7 @@ async def test_c2_the_policies_let_the_service_role_write_and_everyone_read(
     assert await their_database.fetchval("SELECT count(*) FROM storage.objects") == 0
 
 
+@pytest.mark.timeout(180)  # several programs, one after another
 async def test_c2_where_the_policies_may_not_be_applied_they_are_printed(
     tmp_path: Path, double: SupabaseDouble, empty_dsn: str, their_database: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
