@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ pytestmark = pytest.mark.database
 async def api(world: World) -> AsyncIterator[Serving]:
     async with serving(world.deps, world.client.headers) as opened:
         yield opened
+
+
+@asynccontextmanager
+async def hearing(dsn: str, waiters: Waiters) -> AsyncIterator[None]:
+    """Hear what other processes tell, until the block ends, well or not."""
+    task = asyncio.create_task(hear(dsn, waiters))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def until_nobody_waits(waiters: Waiters) -> None:
@@ -127,9 +139,9 @@ async def test_p8_a_stream_is_woken_by_another_process_also_after_its_session_wa
     """The reader's process shares nothing with the writer but the database, and never looks without news."""
     monkeypatch.setattr(follow, "_LOOK_SECONDS", 10 * SOON)
     apart = replace(world.deps, waiters=Waiters(), policy=replace(world.deps.policy, ping_seconds=10 * SOON))
-    hearing = asyncio.create_task(hear(world.dsn, apart.waiters))
     job_id = (await world.generate()).json()["jobId"]
-    async with serving(apart, world.client.headers) as api, asyncio.timeout(SOON):
+    heard = hearing(world.dsn, apart.waiters)
+    async with heard, serving(apart, world.client.headers) as api, asyncio.timeout(SOON):
         for turn in range(2):
             await until_listening(apart.waiters, expected=True)
             await _tell_elsewhere(world, api, job_id, turn + 1)
@@ -138,7 +150,6 @@ async def test_p8_a_stream_is_woken_by_another_process_also_after_its_session_wa
                 "AND query LIKE '%imagejobs_news%' AND datname = current_database()"
             )
             await until_listening(apart.waiters, expected=False)
-    hearing.cancel()
 
 
 async def _tell_elsewhere(world: World, api: Serving, job_id: str, priority: int) -> None:
@@ -285,11 +296,9 @@ async def test_prefer_wait_answers_when_the_job_is_finished_or_changed(world: Wo
 
 async def test_news_of_many_jobs_goes_out_in_few_notifications(world: World) -> None:
     apart = Waiters()
-    hearing = asyncio.create_task(hear(world.dsn, apart))
-    async with asyncio.timeout(SOON):
+    async with hearing(world.dsn, apart), asyncio.timeout(SOON):
         await until_listening(apart, expected=True)
         with apart.waiting(UUID(int=999)) as last, apart.waiting(UUID(int=1)) as first:
             for number in range(1, 1000):
                 tell(world.deps, UUID(int=number))
             await asyncio.gather(first.wait(), last.wait())
-    hearing.cancel()
