@@ -13,8 +13,10 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from imagejobs.app import users
 from imagejobs.app.follow import follow_job
 from imagejobs.app.keys import create_key
+from imagejobs.db import ownership
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Caller, KeyText, Role, Scope
 from imagejobs.domain.money import Quote
@@ -216,7 +218,11 @@ async def test_a12_a_number_too_large_for_the_column_is_nobodys(world: World) ->
             assert answer.status_code == status, project_id
 
 
-async def test_a12_a_slow_ownership_query_holds_up_those_only_who_need_it(world: World) -> None:
+async def test_a12_a_slow_ownership_query_holds_up_those_only_who_need_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "STATEMENT_MILLISECONDS", 60_000)  # none is given up before the test has looked
+    monkeypatch.setattr(users, "_ANSWER_SECONDS", 60.0)
     await world.generate()
     await world.scalar("CREATE TABLE public.owners (project text, owner text)")
     with asked_of(world, "SELECT owner FROM public.owners WHERE project = $1") as client:
@@ -227,7 +233,7 @@ async def test_a12_a_slow_ownership_query_holds_up_those_only_who_need_it(world:
             while await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'") < 4:
                 await asyncio.sleep(0)
             answer = await client.get("/api/images/jobs", headers=dict(world.client.headers))
-            assert (answer.status_code, sum(task.done() for task in asking) < 5) == (200, True)
+            assert (answer.status_code, any(task.done() for task in asking)) == (200, False)
         assert {answer.status_code for answer in await asyncio.gather(*asking)} <= {404, 503}
 
 
