@@ -84,7 +84,7 @@ _NANOBANANA = ProviderCase(
         (replace(_BANANA, prompt="cut"), OutcomeUnknown),
     ),
     slow=replace(_BANANA, prompt="slow"),
-    failing_within_seconds=5.0,
+    failing_within_seconds=30.0,
 )
 
 
@@ -137,7 +137,7 @@ def _gemini(*, refuses_background: bool) -> ProviderCase:
             }.items()
         ),
         slow=replace(_GEMINI_PLAIN, prompt="slow"),
-        failing_within_seconds=5.0,
+        failing_within_seconds=30.0,
     )
 
 

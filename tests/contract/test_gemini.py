@@ -99,7 +99,7 @@ async def test_a_lost_answer_is_unknown_and_was_billed(google: GeminiServer, pla
     google.next.append(Reply(hang_up=True, makes=True))
     assert isinstance(await error_of(plain.submit(a_call())), OutcomeUnknown)
     google.next.append(Reply(delay_seconds=60, makes=True))
-    assert isinstance(await error_of(plain.submit(a_call(seconds=0.2))), OutcomeUnknown)
+    assert isinstance(await error_of(plain.submit(a_call(seconds=2.0))), OutcomeUnknown)
     assert len(google.bill) == 2
 
 

@@ -45,7 +45,7 @@ def inputs(request: GenerationRequest) -> list[Picture]:
 async def ours(google: GeminiServer, request: GenerationRequest) -> Answer | Submitted:
     adapter = provider(ProviderConfig(api_key=KEY, base_url=google.url))
     assert adapter is not None
-    answer = await adapter.submit(Call(request=request, idempotency_key="k", deadline_seconds=10))
+    answer = await adapter.submit(Call(request=request, idempotency_key="k", deadline_seconds=30))
     await adapter.close()
     return answer
 

@@ -42,7 +42,7 @@ async def shop() -> AsyncIterator[tuple[NanoBananaServer, NanoBanana]]:
 
 
 def a_call(prompt: str = "a fox", request: GenerationRequest = PLAIN) -> Call:
-    return Call(request=replace(request, prompt=prompt), idempotency_key="k", deadline_seconds=5.0)
+    return Call(request=replace(request, prompt=prompt), idempotency_key="k", deadline_seconds=30.0)
 
 
 async def bought(made: NanoBanana, call: Call) -> Answer:

@@ -34,7 +34,7 @@ def once(**action: Any) -> dict[str, Any]:
     return {"then": action, "times": 1}
 
 
-def a_call(model: str = "none", *, key: str = "purchase-1", seconds: float = 5.0, **changes: Any) -> Call:
+def a_call(model: str = "none", *, key: str = "purchase-1", seconds: float = 30.0, **changes: Any) -> Call:
     """One send of a small picture."""
     wanted = {"prompt": "a red fox", "width": 64, "height": 48, "model": model, **changes}
     request = GenerationRequest(job_type=JobType.GENERATE, **wanted)

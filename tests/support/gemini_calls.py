@@ -14,7 +14,7 @@ from tests.support.gemini_server import MODEL, Reply
 WEB_PAGE: dict[str, Any] = {"content": b"<html>Error</html>", "headers": {"content-type": "text/html"}}
 
 
-def a_call(seconds: float = 5.0, **changes: Any) -> Call:
+def a_call(seconds: float = 30.0, **changes: Any) -> Call:
     wanted = {"prompt": "a red fox", "width": 1024, "height": 1024, "model": MODEL, **changes}
     return Call(
         request=GenerationRequest(job_type=JobType.GENERATE, **wanted), idempotency_key="k", deadline_seconds=seconds
