@@ -21,6 +21,7 @@ from imagejobs.bootstrap import Role, migrate_database, open_database
 from imagejobs.settings import load_settings
 from tests.conftest import free_port
 
+READY_SECONDS = 120.0
 JSON = {"content-type": "application/json"}
 BODY = json.dumps({"projectId": "bench", "jobType": "generate", "prompt": "a red fox in snow, number {n}"})
 
@@ -37,8 +38,10 @@ def measure(mode: str, url: str, headers: dict[str, str], **options: float) -> F
 def process(words: list[str], probe: str, **environment: str) -> Iterator[None]:
     child = subprocess.Popen([sys.executable, *words], env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
-        while not answers(probe) and time.monotonic() < deadline:
+        deadline = time.monotonic() + READY_SECONDS
+        while not answers(probe):
+            assert child.poll() is None, words
+            assert time.monotonic() < deadline, words
             time.sleep(0.05)
         yield
     finally:
@@ -48,7 +51,7 @@ def process(words: list[str], probe: str, **environment: str) -> Iterator[None]:
 
 def answers(url: str) -> bool:
     try:
-        urllib.request.urlopen(url, timeout=1)
+        urllib.request.urlopen(url, timeout=5)
     except urllib.error.HTTPError:
         return True
     except OSError:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from imagejobs.db.migrate import migrate
 from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.engine.pgq import install
 from imagejobs.imaging import Decoder
+from tests.conftest import free_port
 from tests.support.world import World, open_world
 
 
@@ -40,12 +40,6 @@ class Reader:
                     self.first.set()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def started(stack: AsyncExitStack, dsn: str, root: Path, port: int) -> psutil.Process:
     """An API process of its own on that database, once it answers."""
     environment = {**os.environ, "DATABASE_URL": dsn, "IMAGEJOBS_DATA_DIR": str(root), "IMAGEJOBS_LOG_LEVEL": "error"}
@@ -61,6 +55,7 @@ async def started(stack: AsyncExitStack, dsn: str, root: Path, port: int) -> psu
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
+            assert child.returncode is None, "it ended before it listened"
             await asyncio.sleep(0.1)
         else:
             writer.close()

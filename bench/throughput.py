@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.create import JSON, answers, prepare
+from bench.create import JSON, READY_SECONDS, answers, prepare
 from bench.report import Claim, report
 from imagejobs import embedded
 from tests.conftest import free_port
@@ -37,7 +37,7 @@ class Place:
 def running(words: list[str], is_up: Callable[[], bool], **environment: str) -> Iterator[None]:
     child = subprocess.Popen(words, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + READY_SECONDS
         while not is_up():
             assert child.poll() is None, words
             assert time.monotonic() < deadline, words

@@ -1,7 +1,9 @@
 import itertools
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -29,10 +31,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port of those that neither the kernel nor the embedded server draws from: it stays free until it is used."""
+    while True:
+        port = 10_000 + secrets.randbelow(5_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")
