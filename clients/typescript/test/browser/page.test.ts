@@ -51,7 +51,7 @@ async function opened(t: { after(end: () => Promise<void>): void }, options: Bro
 
 async function tab(context: BrowserContext, index = 0): Promise<Page> {
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   page.on('pageerror', (error) => assert.fail(error))
   await page.goto(origin(index))
   return page
@@ -115,12 +115,12 @@ test('e3: the address comes from VITE_API_URL; a picture arrives with its states
   const page = await opened(t, { viewport: { width: 1280, height: 900 } })
   assert.equal(await page.getByLabel('Address of the service').inputValue(), apiUrl)
   await page.getByLabel('API key').fill(apiKey)
-  await ask(page, 'a calm sea [slow 2s]')
-  const one = card(page, 'a calm sea [slow 2s]')
+  await ask(page, 'a calm sea [slow 6s]')
+  const one = card(page, 'a calm sea [slow 6s]')
   await one.getByText('Being made').waitFor()
   assert.equal(await one.locator('[aria-current=step]').textContent(), 'Make')
   await one.getByText('Here it is').waitFor()
-  const picture = one.getByRole('img', { name: 'a calm sea [slow 2s]' })
+  const picture = one.getByRole('img', { name: 'a calm sea [slow 6s]' })
   await picture.waitFor()
   assert.equal(await picture.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth)), 768)
   const facts = await one.locator('.facts').innerText()
@@ -178,7 +178,7 @@ test('e2: a reloaded page comes back to its job, another tab shows it, and a los
     isLost = true
     return route.abort('connectionreset')
   })
-  const prompt = 'a fox to come back to [slow 2s]'
+  const prompt = 'a fox to come back to [slow 6s]'
   await ask(page, prompt)
   await card(page, prompt).getByText('Being made').waitFor()
   await page.reload()
@@ -212,9 +212,9 @@ test('e2: more pictures wait in two tabs than a browser has connections, and the
   const other = await tab(page.context())
   for (const one of [page, other]) {
     await enter(one)
-    for (let number = 1; number <= 4; number += 1) await ask(one, `fox ${number} of many, ${one === page ? 'here' : 'there'} [429 60s]`)
+    for (let number = 1; number <= 4; number += 1) await ask(one, `fox ${number} of many, ${one === page ? 'here' : 'there'} [429 300s]`)
   }
-  const last = card(page, 'fox 4 of many, here [429 60s]')
+  const last = card(page, 'fox 4 of many, here [429 300s]')
   await last.getByRole('button', { name: /^Cancel/ }).click()
   await last.getByText('Stopped before anything was spent').waitFor()
   await last.getByText('Canceled', { exact: true }).waitFor()
@@ -232,8 +232,8 @@ test('e3: a page with a Supabase session needs no key', async (t) => {
 test('a14: a job is canceled from the page, with a receipt', async (t) => {
   const page = await opened(t)
   await page.getByLabel('API key').fill(apiKey)
-  await ask(page, 'a fox for the page [429 60s]')
-  const one = card(page, 'a fox for the page [429 60s]')
+  await ask(page, 'a fox for the page [429 300s]')
+  const one = card(page, 'a fox for the page [429 300s]')
   await one.getByText('Waiting for the next try').waitFor()
   await one.getByRole('button', { name: /^Cancel/ }).click()
   await one.getByText('Stopped before anything was spent').waitFor()
@@ -261,7 +261,7 @@ for (const [colorScheme, width] of LOOKS) {
     await shot(page, `empty-${colorScheme}-${width}`)
     await page.getByLabel('API key').fill(apiKey)
     await page.getByText('Rehearse a bad day').click()
-    const throttled = `stones, ${colorScheme} ${width} [429 60s]`
+    const throttled = `stones, ${colorScheme} ${width} [429 300s]`
     const prompts = ['a lighthouse at dusk, calm sea', 'mountains in the morning', 'a fox [refuse]', 'a fox [corrupt]', 'a quiet harbor [slow 5s]']
     for (const prompt of [...prompts, throttled]) await ask(page, prompt)
     await card(page, 'a fox [corrupt]').getByText('The picture arrived damaged').waitFor()

@@ -95,7 +95,7 @@ async function refusals(): Promise<void> {
 async function anAbort(): Promise<void> {
   const leaving = new AbortController()
   const idempotencyKey = 'left-and-back'
-  const request = { ...REQUEST, prompt: 'a fox [slow 1s]' }
+  const request = { ...REQUEST, prompt: 'a fox [slow 5s]' }
   const onProgress = (): void => leaving.abort()
   await assert.rejects(images.generateImage(request, { signal: leaving.signal, idempotencyKey, onProgress }), { name: 'AbortError' })
   const late = images.generateImage(request, { idempotencyKey, timeoutMs: 50 })
@@ -105,7 +105,7 @@ async function anAbort(): Promise<void> {
 }
 
 async function aCancel(): Promise<void> {
-  const { jobId } = await images.createJob({ ...REQUEST, prompt: 'a fox to wait [429 60s]' })
+  const { jobId } = await images.createJob({ ...REQUEST, prompt: 'a fox to wait [429 300s]' })
   while ((await images.getJob(jobId)).scheduledAt === null) await sleep(50)
   const waiting = images.waitForJob(jobId).catch((error: unknown) => error as ImageJobError)
   assert.equal((await images.cancelJob(jobId)).receipt.outcome, 'stopped_before_spend')

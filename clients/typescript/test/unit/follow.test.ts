@@ -53,7 +53,7 @@ test('e2: a stream that stays open after the last event is left', async (t) => {
       response.write(': ping\n\n' + event(1, 'completed'))
     },
   })
-  assert.equal((await service(url).waitForJob(JOB_ID, { timeoutMs: 5_000 })).status, 'completed')
+  assert.equal((await service(url).waitForJob(JOB_ID, { timeoutMs: 60_000 })).status, 'completed')
 })
 
 test('e2: 204 says that nothing more will come: the job tells its end', async (t) => {

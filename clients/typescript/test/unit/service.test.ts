@@ -232,7 +232,7 @@ test('e2: every wait ends, also with a fetch that never answers and hears no sig
   const began = performance.now()
   assert.equal((await failure(images.generateImage(REQUEST))).reason, 'wait_timed_out')
   assert.equal((await failure(images.waitForJob(JOB_ID))).jobId, JOB_ID)
-  assert.ok(performance.now() - began < 2_000)
+  assert.ok(performance.now() - began < 20_000)
 })
 
 test('e2: progress is told in order and without repeats; what the page throws is the page\'s own', async (t) => {
