@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.support.scripted_server import Reply, scripted_server
-from tests.support.up import Place, Up, end, place, until, up
+from tests.support.up import READY_SECONDS, Place, Up, end, place, until, up
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +143,14 @@ def test_a7_the_same_key_finds_the_same_job(running: Up) -> None:
 
 
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(running: Up) -> None:
-    waiting = running.place.start("generate", "a fox [slow 8s]")
+    waiting = running.place.start("generate", "a fox [slow 30s]")
     try:
-        until(lambda: "generating" in running.place.stderr.rpartition("s  queued")[2])
+        until(lambda: "s  generating" in running.place.stderr.rpartition("s  queued")[2])
         waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(10) == 130
+        assert waiting.wait(READY_SECONDS) == 130
     finally:
         end(waiting)
-    job_id = running.place.stderr.rpartition("jobs watch ")[2].strip()
+    job_id = running.place.stderr.rpartition("jobs watch ")[2].split()[0]
     shown = running.run("jobs", "get", job_id, "--json")
     assert json.loads(shown.stdout)["status"] == "generating"
 

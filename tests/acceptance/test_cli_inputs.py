@@ -10,7 +10,7 @@ import pytest
 from tests.support.providers import a_png
 from tests.support.up import Up, place, up
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs/how-to/the-guide.md").read_text()
 ADDRESS = "http://127.0.0.1:3001"
 BUCKET = "asset-images"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 
 @contextmanager
@@ -33,9 +33,9 @@ def google() -> Iterator[GeminiServer]:
     thread.start()
     serving = running_gemini(polls_before_end=0)
     try:
-        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(10)
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(60)
     finally:
-        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(10)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -84,7 +84,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=False,
         )
 

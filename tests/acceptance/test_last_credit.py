@@ -16,7 +16,7 @@ from imagejobs.providers.fake_server import Options, running
 from tests.acceptance.test_many_processes import READY, api
 from tests.support.invariants import broken_invariants
 
-pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PRICE = 40_000
 PROCESSES, RACERS, ROUNDS = 4, 100, 50

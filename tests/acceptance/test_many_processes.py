@@ -15,9 +15,9 @@ from imagejobs.app.keys import create_key
 from imagejobs.db.pool import Database
 from tests.conftest import free_port
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(240)]
 
-READY = 30.0
+READY = 100.0
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from tests.support.up import Place, place, up
 
 PAGES = Path(__file__).parents[2] / "docs/how-to"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def follow(page: str, values: dict[str, str], at: Place) -> list[str]:

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs/how-to/styles.md").read_text()
 COMMANDS = re.findall(r"<!-- tested -->\n```bash\n(.*?)```", PAGE, re.DOTALL)
 COMPOSED = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_f4_the_pages_commands_do_what_it_says() -> None:
@@ -31,7 +31,7 @@ def test_f4_the_pages_commands_do_what_it_says() -> None:
                 cwd=somewhere.cwd,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=100,
                 check=False,
             )
             assert done.returncode == 0, done.stderr

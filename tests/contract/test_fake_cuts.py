@@ -12,6 +12,8 @@ from imagejobs.providers.fake_server import FakeProvider
 from tests.support.fakes import a_call, an_adapter, script
 from tests.support.sockets import Scissors, cutting_proxy, read_request, recording, until
 
+pytestmark = pytest.mark.timeout(300)  # hundreds of connections
+
 CALL = a_call(width=1, height=1, prompt="x")
 
 

@@ -18,7 +18,7 @@ import psutil
 from tests.support.databases import fast_directory
 
 COMMAND = (sys.executable, "-m", "imagejobs")
-READY_SECONDS = 60.0
+READY_SECONDS = 100.0
 _SETTINGS = ("DATABASE_URL", "PORT", "IMAGEJOBS_", "SUPABASE_", "NANO_BANANA_", "GEMINI_", "GOOGLE_AI_", "CORS_ORIGINS")
 
 
@@ -135,7 +135,7 @@ def end(process: "subprocess.Popen[str]") -> None:
         process.stdout.close()
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for a condition, with a bound."""
     deadline = time.monotonic() + seconds
     while not condition():

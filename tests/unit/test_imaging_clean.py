@@ -142,7 +142,7 @@ def test_c18_a_file_that_is_all_structure_takes_no_time(data: bytes) -> None:
     began = time.process_time()
     with suppress(EOFError):
         cleaned(data, sniff(data))
-    assert time.process_time() - began < 5  # without a bound it would be minutes
+    assert time.process_time() - began < 20  # without a bound it would be minutes
 
 
 @given(data=st.binary(max_size=200), kind=st.sampled_from(Format))
