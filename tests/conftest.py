@@ -1,9 +1,7 @@
 import itertools
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -14,6 +12,7 @@ from imagejobs.engine.pgq import install
 from tests.support.databases import debian_server, sibling, wheel_server
 
 _numbers = itertools.count()
+PATIENT = PoolOptions(max_size=12, acquire_seconds=30.0)  # a hundred requests at once on a slow machine all have their turn
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,13 +30,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def free_port() -> int:
-    """A free port of those that neither the kernel nor the embedded server draws from: it stays free until it is used."""
-    while True:
-        port = 10_000 + secrets.randbelow(5_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
+    """A port of this machine that nothing listens on, and that the kernel gives to nobody else while the tests run.
+
+    A server that is started on it long after may still have it: one that is asked for by its number, and set up for a quick
+    restart (`SO_REUSEADDR`) as all of ours are, is let in beside a socket that does not listen.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    port: int = keeper.getsockname()[1]
+    keeper.detach()  # open until the process ends
+    return port
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +92,6 @@ async def dsn(postgres: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
     """A pool on a migrated database."""
-    opened = await Database.connect(dsn, PoolOptions(max_size=12))
+    opened = await Database.connect(dsn, PATIENT)
     yield opened
     await opened.close()
