@@ -88,9 +88,9 @@ async def test_a9_a_probe_that_fails_keeps_it_open_and_one_that_succeeds_closes_
     await let_time_pass(world)
     assert [reason_of(await an_end(world)) for _ in range(2)] == [BAD_KEY.reason] * 2
     assert len(provider.sends) == 2
-    await let_time_pass(world, 59)
+    await let_time_pass(world, 45)  # of the minute; the jobs here may take the rest, on a busy machine
     assert reason_of(await an_end(world)) == BAD_KEY.reason
-    await let_time_pass(world, 2)
+    await let_time_pass(world, 15)
     assert [(await an_end(world)).status for _ in range(3)] == [JobStatus.COMPLETED] * 3
     assert len(provider.sends) == 5
 
@@ -117,7 +117,10 @@ async def test_a9_two_workers_at_the_intent_commit_share_one_probe(shop: Shop) -
     ahead = asyncio.create_task(one.run(first))
     await one.probe.reached["budget.after_reserve"].wait()
     behind = asyncio.create_task(other.run(second))
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%provider_state%'"
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%provider_state%'"
+    )
     while not await world.scalar(waits):
         await asyncio.sleep(0.005)
     one.probe.let_go("budget.after_reserve")
