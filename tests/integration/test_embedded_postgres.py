@@ -12,7 +12,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.embedded import NOBODY, ROOT, Place, eventually, lives, open_directory, query
+from tests.support.embedded import NOBODY, ROOT, UNFINISHED, Place, eventually, lives, open_directory, query
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
@@ -235,7 +237,7 @@ def test_a_server_killed_under_its_holders_is_no_obstacle_to_their_release(place
 
 
 def test_half_made_files_are_made_again(new_place: Place) -> None:
-    killed = new_place.hold()
+    killed = new_place.hold(script=UNFINISHED)
     draft = new_place.data_dir / "postgresql.new"
     eventually((draft / "base").exists)
     killed.end(signal.SIGKILL)

@@ -17,6 +17,7 @@ import asyncpg
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
+PATIENCE_SECONDS = 60.0
 SOURCE = Path(__file__).parents[2] / "src"
 
 # A process that uses the server: says its DSN, releases when its standard input ends, says whether it was the last.
@@ -34,15 +35,22 @@ print(server.dsn, flush=True)
 sys.stdin.read()
 print(server.release(), flush=True)
 """
+# One that never gives the files that it makes their name, however much time it has.
+UNFINISHED = f"""
+import sys
+sys.path[:0] = sys.argv[4:]
+from imagejobs.embedded import cluster
+cluster.rename_durably = lambda *names: sys.stdin.read()
+{HOLDER}"""
 
 
 class Holder:
     """A process of its own that called `start`."""
 
-    def __init__(self, place: "Place", *paths: Path) -> None:
+    def __init__(self, place: "Place", *paths: Path, script: str = HOLDER) -> None:
         arguments = [str(word) for word in (place.data_dir, place.system_dir, place.uid, *paths, SOURCE)]
         self._process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, *arguments],
+            [sys.executable, "-c", script, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,13 +67,13 @@ class Holder:
 
     def finish(self) -> str:
         """Release; the answer is "True" where this stopped the server."""
-        output, errors = self._process.communicate(timeout=30)
+        output, errors = self._process.communicate(timeout=PATIENCE_SECONDS)
         assert self._process.returncode == 0, errors
         return output.strip()
 
     def failure(self) -> str:
         """What it says on its way out."""
-        errors = self._process.communicate(timeout=30)[1]
+        errors = self._process.communicate(timeout=PATIENCE_SECONDS)[1]
         assert self._process.returncode == 1
         return errors
 
@@ -73,7 +81,7 @@ class Holder:
         """End the process and its group, as ctrl-C in its terminal or a kill would."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, how)
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=PATIENCE_SECONDS)
 
 
 class Place:
@@ -87,8 +95,8 @@ class Place:
         os.chown(self.data_dir.parent, uid, -1)
         self._holders: list[Holder] = []
 
-    def hold(self, *paths: Path) -> Holder:
-        self._holders.append(Holder(self, *paths))
+    def hold(self, *paths: Path, script: str = HOLDER) -> Holder:
+        self._holders.append(Holder(self, *paths, script=script))
         return self._holders[-1]
 
     def record(self) -> dict[str, object]:
@@ -121,7 +129,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
