@@ -31,7 +31,7 @@ from tests.support.world import World, open_world
 
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(400)]
 
-SOON = 30.0
+SOON = 60.0
 PRICE = 40_000
 ROOT = Path(__file__).parents[2]
 # Between the intent and the bytes' commit, or until the id is known, only the provider knows whether it was bought.

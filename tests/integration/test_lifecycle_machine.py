@@ -33,7 +33,7 @@ from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import Scripted
 from tests.support.world import World, open_world
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(180)]
 
 _numbers = itertools.count()
 ERRORS: list[ProviderError | None] = [

@@ -176,7 +176,7 @@ async def test_a14_a_provider_that_works_for_long_is_stopped_at_once_and_its_ref
             while provider.polls_before_answer:
                 await asyncio.sleep(0.01)
             receipt = (await cancel(world, job_id))["receipt"]
-            job = await world.finished(job_id, 5)
+            job = await world.finished(job_id)
         assert receipt == {**receipt, "outcome": "stop_requested", "mayCost": PRICE / 1_000_000, "publicUrl": None}
         assert provider.stops == 1
         assert job["status"] == ("canceled" if obeys else "completed")

@@ -34,7 +34,7 @@ from imagejobs.worker import run_worker
 from tests.support.declared import require_declared
 from tests.support.tokens import tokens_by_secret
 
-SOON = 20.0
+SOON = 30.0
 BASE = "http://imagejobs.test"
 FAST = RetrySchedule(base_seconds=0.05, cap_seconds=0.2)
 
