@@ -23,7 +23,7 @@ from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted
 from tests.support.world import World, open_world
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(180)]
 
 
 async def run_until_death(world: World, job_id: str, turn: int) -> str | None:

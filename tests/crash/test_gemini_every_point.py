@@ -15,7 +15,7 @@ from tests.support.gemini_server import KEY, GeminiServer, running_gemini
 from tests.support.invariants import billed, broken_invariants
 from tests.support.world import World, open_world
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

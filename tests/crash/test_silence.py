@@ -66,7 +66,7 @@ async def test_d5_a_worker_whose_every_connection_became_a_black_hole_goes_on_by
     """A paid call of class *none* is in flight meanwhile: its picture is kept, and it is bought once."""
     world, provider = behind.world, behind.provider
     async with world.working():
-        first = (await world.generate()).json()["jobId"]
+        first = await accepted(world, "first")
         await provider.is_asked.wait()
         began = time.monotonic()
         assert behind.proxy.swallow() >= 3
