@@ -21,8 +21,8 @@ from tests.support.world import World, open_world
 pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
 
 IMPATIENT = PoolOptions(max_size=6, acquire_seconds=1.0, statement_seconds=1.0, silence_seconds=0.5)
-PATIENT = PoolOptions(max_size=6)
 LONGEST_SECONDS = 30.0  # D5: what a black hole holds is free again within half a minute
+patient = pytest.mark.parametrize("behind", [PoolOptions(max_size=6)], indirect=True, ids=["patient"])
 
 
 @dataclass
@@ -80,7 +80,7 @@ async def test_d5_a_worker_whose_every_connection_became_a_black_hole_goes_on_by
     assert await broken_invariants(behind.direct) == {}
 
 
-@pytest.mark.parametrize("behind", [PATIENT], indirect=True, ids=["patient"])
+@patient
 async def test_d1_d6_a_session_whose_last_words_came_before_its_end_is_away_and_no_fault_of_ours(behind: Behind) -> None:
     """The server says why it ends a session, then closes it: whoever asks in between is told to come again."""
     behind.proxy.hides_ends = True
@@ -109,6 +109,7 @@ async def accepted(world: World, key: str) -> str:
         assert int(answer.headers["retry-after"]) >= 1
 
 
+@patient
 async def test_d12_a_slow_database_slows_everything_and_loses_nothing(behind: Behind) -> None:
     world, provider = behind.world, behind.provider
     provider.may_answer.set()
