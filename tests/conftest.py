@@ -1,5 +1,6 @@
 import itertools
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,6 +14,11 @@ from tests.support.databases import debian_server, sibling, wheel_server
 
 _numbers = itertools.count()
 PATIENT = PoolOptions(max_size=12, acquire_seconds=30.0)  # a hundred requests at once on a slow machine all have their turn
+
+
+# A shell starts what it puts behind itself (`make test &`) deaf to ctrl-C, and the commands under test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

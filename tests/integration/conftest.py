@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagejobs.db.pool import Database, PoolOptions
+from imagejobs.db.pool import Database
 from imagejobs.imaging import Decoder
 from imagejobs.net.http import Outbound
 from tests.support.world import World, open_world
@@ -19,14 +19,6 @@ async def decoder() -> AsyncIterator[Decoder]:
     await made.start()
     yield made
     await made.stop()
-
-
-@pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    """As everywhere, but with patience: a hundred requests at once may wait for a connection on a busy machine."""
-    opened = await Database.connect(dsn, PoolOptions(max_size=12, acquire_seconds=30.0))
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
