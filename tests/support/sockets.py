@@ -11,7 +11,7 @@ from typing import Any
 
 from imagejobs.net.http import Outbound, OutboundAnswer, OutboundRequest
 
-SOON = 5.0
+SOON = 30.0
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
