@@ -20,7 +20,7 @@ from tests.support.providers import PRICE, Scripted
 from tests.support.world import HastyClock, World, open_world
 
 needs_debian = pytest.mark.skipif(debian_binaries() is None, reason="Debian's PostgreSQL is not installed")
-pytestmark = [needs_debian, pytest.mark.timeout(120)]
+pytestmark = [needs_debian, pytest.mark.timeout(300)]
 
 CLIENTS, EACH, RESTARTS = 4, 15, 3
 
@@ -42,7 +42,7 @@ async def client(world: World, number: int, acknowledged: set[str]) -> None:
             if answer.status_code in (200, 202):
                 acknowledged.add(answer.json()["jobId"])
                 break
-            assert answer.status_code == 503
+            assert answer.status_code == 503, answer.text
             await asyncio.sleep(0.02)
 
 
@@ -68,7 +68,7 @@ async def test_p1_d1_what_was_acknowledged_is_there_and_bought_once(
                 *(client(world, number, acknowledged) for number in range(CLIENTS)),
                 restart_now_and_then(server, acknowledged),
             )
-            states = {(await world.finished(job_id, 60.0))["status"] for job_id in acknowledged}
+            states = {(await world.finished(job_id, 120.0))["status"] for job_id in acknowledged}
         assert len(acknowledged) == CLIENTS * EACH
         assert states == {"completed"}
         assert await broken_invariants(database) == {}
