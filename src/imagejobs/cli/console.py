@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from pydantic.alias_generators import to_camel
 
 from imagejobs.cli.exits import EXIT_CODES_HELP
 
@@ -47,12 +46,6 @@ def credits_of(amount: float | None) -> str:
 def instant_of(at: datetime) -> str:
     """The second in UTC, and that it is."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def document_of(value: object) -> Document:
-    """The fields in camelCase, instants as `instant_of` tells them."""
-    told = {name: instant_of(field) if isinstance(field, datetime) else field for name, field in vars(value).items()}
-    return {to_camel(name): field for name, field in told.items()}
 
 
 def print_json(document: object) -> None:

@@ -5,12 +5,15 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import typer
+from pydantic.alias_generators import to_camel
 
 from imagejobs.bootstrap import Role, open_database
+from imagejobs.cli.console import Document, instant_of
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.home import Home
 from imagejobs.db.migrate import require_schema
@@ -79,3 +82,9 @@ def refuse_lone_direct_url(settings: Settings) -> None:
     """Two databases must never be meant at once: one to migrate and another to use."""
     if settings.direct_database_url is not None and settings.database_url is None:
         raise ConfigurationError(["IMAGEJOBS_DIRECT_DATABASE_URL is set, but DATABASE_URL is not. Set both or neither."])
+
+
+def document_of(value: object) -> Document:
+    """The fields in camelCase, instants as `instant_of` tells them."""
+    told = {name: instant_of(field) if isinstance(field, datetime) else field for name, field in vars(value).items()}
+    return {to_camel(name): field for name, field in told.items()}

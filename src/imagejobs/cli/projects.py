@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.projects import ProjectWords, all_projects, end_member, members_of, write_member, write_project
-from imagejobs.cli.console import AsJson, Document, command_app, document_of, instant_of, print_rows, require_id
-from imagejobs.cli.local import use_database
+from imagejobs.cli.console import AsJson, Document, command_app, instant_of, print_rows, require_id
+from imagejobs.cli.local import document_of, use_database
 from imagejobs.domain.access import Role
 
 _HINT = "`imagejobs projects ls` and `member ls` show what there is."

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.budgets import list_spend
-from imagejobs.cli.console import AsJson, Document, command_app, document_of, dollars_of, print_rows
-from imagejobs.cli.local import use_database
+from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, print_rows
+from imagejobs.cli.local import document_of, use_database
 
 app = command_app()
 
