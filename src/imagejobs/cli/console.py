@@ -11,7 +11,7 @@ import typer
 from imagejobs.cli.exits import EXIT_CODES_HELP
 
 Document: TypeAlias = Mapping[str, Any]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON each.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each.")]
 
 # Control characters, line and paragraph separators, and what turns the direction of writing around.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

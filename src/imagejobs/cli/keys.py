@@ -34,7 +34,7 @@ def create(
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Let it do everything.")] = False,
     days: Annotated[int | None, typer.Option(help="Let it end after so many days [never].", min=1)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it.
 

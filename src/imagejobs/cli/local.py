@@ -86,5 +86,5 @@ def refuse_lone_direct_url(settings: Settings) -> None:
 
 def document_of(value: object) -> Document:
     """The fields in camelCase, instants as `instant_of` tells them."""
-    told = {name: instant_of(field) if isinstance(field, datetime) else field for name, field in vars(value).items()}
-    return {to_camel(name): field for name, field in told.items()}
+    fields = vars(value).items()
+    return {to_camel(name): instant_of(field) if isinstance(field, datetime) else field for name, field in fields}

@@ -31,10 +31,8 @@ def spend(
     documents = [document_of(row) for row in found]
     header = ("project", "provider", "model", "jobs", "posted", "of it overrun", "unknown", "reserved")
     print_rows(documents, header, _cells, as_json=as_json)
-    if as_json:
-        return
-    total = sum(row.posted_micros for row in found)
-    print(f"In all {dollars_of(total)} dollars in {days} days.", file=sys.stderr)
+    if not as_json:
+        print(f"In all {dollars_of(sum(row.posted_micros for row in found))} dollars in {days} days.", file=sys.stderr)
 
 
 def _cells(row: Document) -> Sequence[object]:
