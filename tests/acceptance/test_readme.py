@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import free_port
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -43,18 +45,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A running `imagejobs up` of that environment, and a shell's variables to reach it."""
-    data_dir = tmp_path_factory.mktemp("data") / "imagejobs"
-    ours = ("IMAGEJOBS_", "DATABASE_URL", "PORT")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def environment(installed: Path, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A running `imagejobs up` of that environment, and a fresh shell's variables: nothing in them says where it runs."""
+    ours = ("IMAGEJOBS_", "DATABASE_URL", "PORT", "XDG_DATA_HOME")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    clean |= {"PATH": f"{installed}:{os.environ['PATH']}", "IMAGEJOBS_DATA_DIR": str(data_dir)}
-    words = [str(installed / "imagejobs"), "up", "--json", "--no-open", "--port", "0"]
+    clean |= {"PATH": f"{installed}:{os.environ['PATH']}", "HOME": str(tmp_path_factory.mktemp("home"))}
+    words = [str(installed / "imagejobs"), "up", "--json", "--no-open", "--port", str(port)]
     cwd = tmp_path_factory.mktemp("cwd")
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean, cwd=cwd) as up:
         assert up.stdout is not None
-        ready = json.loads(up.stdout.readline())
-        yield clean | {"IMAGEJOBS_URL": ready["url"], "IMAGEJOBS_API_KEY": ready["apiKey"]}
+        assert json.loads(up.stdout.readline())["url"] == f"http://127.0.0.1:{port}"
+        yield clean
         up.terminate()
         assert up.wait(100) == 0
 
@@ -74,10 +80,11 @@ def test_the_commands_do_what_the_readme_says(environment: dict[str, str], tmp_p
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_two_http_calls_make_and_find_a_job(environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(block("http"), environment, tmp_path)
+def test_two_http_calls_make_and_find_a_job(environment: dict[str, str], port: int, tmp_path: Path) -> None:
+    script = block("http").replace("http://127.0.0.1:3001", f"http://127.0.0.1:{port}")
+    done = run(script, environment, tmp_path)
     assert done.returncode == 0, done.stderr
     made, listed = done.stdout.replace("}{", "}\n{").splitlines()
     assert json.loads(made)["jobId"] == json.loads(listed)["jobs"][0]["jobId"]
-    again = run(block("http"), environment, tmp_path).stdout.replace("}{", "}\n{").splitlines()
+    again = run(script, environment, tmp_path).stdout.replace("}{", "}\n{").splitlines()
     assert json.loads(again[0])["jobId"] == json.loads(made)["jobId"]

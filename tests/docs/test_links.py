@@ -15,7 +15,11 @@ CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 FUNCTION = re.compile(r"`((?:app|db|domain|engine|errors|imaging|embedded|ports|web|worker|bootstrap)(?:\.(?!py`)\w+)+)`")
 MODULE = re.compile(r"`((?:app|db|domain|engine|imaging|embedded|web|providers|storage|cli|tests|scripts|docs)/[\w./-]*)`")
+FROM_A_REGISTRY = re.compile(r"\b(?:pip|pipx|uv|npm) (?:install|add)\b[^\n`]*(?<![\w./-])imagejobs(?![\w/-])")
 COMMAND = re.compile(r"(?:^    |`)imagejobs ([a-z][a-z-]*)(?: ([a-z]+))?", re.MULTILINE)
+
+
+CLIENTS = sorted((ROOT / "clients").glob("*/README.md"))
 
 
 def name_of(page: Path) -> str:
@@ -63,3 +67,9 @@ def test_named_commands_exist(page: Path) -> None:
         assert name in root.commands  # type: ignore[attr-defined]
         group = root.entries[name].load(name)  # type: ignore[attr-defined]
         assert not subname or not hasattr(group, "commands") or subname in group.commands
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CLIENTS], ids=name_of)
+def test_no_page_installs_us_by_name(page: Path) -> None:
+    """We are in no registry: whatever is there under that name is somebody else's."""
+    assert not FROM_A_REGISTRY.findall(page.read_text())
