@@ -109,6 +109,19 @@ def test_what_waits_no_longer_is_found_again(running: Up, tmp_path: Path) -> Non
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_picture_that_is_at_its_old_address_no_more_is_no_failed_job(somewhere: Place, tmp_path: Path) -> None:
+    event = {"seq": 1, "kind": "job.completed", "at": "2026-01-01T00:00:00Z", "data": {"status": "completed"}}
+    gone = "http://127.0.0.1:9/files/fox.png"
+    job = {"jobId": "one", "status": "completed", "createdAt": "2026-01-01T00:00:00Z", "prompt": "a fox", "publicUrl": gone}
+    with scripted_server(Reply(document={"events": [event]}), Reply(document=job)) as script:
+        settings = {"IMAGEJOBS_URL": script.url, "IMAGEJOBS_API_KEY": "any"}
+        done = somewhere.run("jobs", "watch", "one", "-o", str(tmp_path), **settings)
+    assert done.returncode == 8, done.stderr
+    assert f"{gone} could not be fetched" in done.stderr
+    assert "The job is completed" in done.stderr
+    assert "IMAGEJOBS_PUBLIC_URL" in done.stderr
+
+
 def test_a_service_that_stays_away_is_given_up_at_the_timeout_and_the_job_is_named(somewhere: Place) -> None:
     accepted = Reply(status=202, document={"jobId": "one", "status": "queued"})
     with scripted_server(accepted, Reply(hang_up=True)) as script:

@@ -20,7 +20,7 @@ from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.logs import JsonFormatter, TextFormatter, configure_logging
 from imagejobs.cli.main import LazyGroup, app
 from imagejobs.cli.remote import NoKey, NoService, code_of_error, code_of_job
-from imagejobs.client import ClientError, Job, Refused, Unreachable, WaitTimedOut
+from imagejobs.client import ClientError, Interrupted, Job, Refused, Unreachable, WaitTimedOut
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import load_settings
 
@@ -70,6 +70,7 @@ def test_every_exit_code_is_documented(code: ExitCode) -> None:
         (Unreachable(""), ExitCode.UNREACHABLE),
         (NoService(""), ExitCode.UNREACHABLE),
         (NoKey(""), ExitCode.LOGIN),
+        (Interrupted(""), ExitCode.UNREACHABLE),
         (WaitTimedOut(["one"], 1), ExitCode.WAIT_TIMED_OUT),
     ],
 )

@@ -23,5 +23,5 @@ EXIT_CODES_HELP = (
     "Exit codes: 0 done · 1 the job failed, or the check found something · 2 wrong usage or a refused request · "
     "3 the wait timed out, the job goes on · "
     "4 the key was not accepted · 5 not found · 6 a spending cap is reached · 7 outcome unknown, it may have been billed · "
-    "8 the service cannot be reached · 78 wrong configuration · 130 interrupted, the job goes on"
+    "8 the service or the picture cannot be reached · 78 wrong configuration · 130 interrupted, the job goes on"
 )

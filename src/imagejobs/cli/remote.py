@@ -1,7 +1,7 @@
 """Where the commands that speak HTTP find the service, and how their calls end."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,14 @@ import typer
 from imagejobs.cli.console import print_json, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.home import Home
-from imagejobs.client import Client, ClientError, Job, Refused, Unreachable, WaitTimedOut
+from imagejobs.client import Client, ClientError, Interrupted, Job, Refused, Unreachable, WaitTimedOut
 from imagejobs.settings import Settings, load_settings
 
-_DOES_IT_RUN = " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault."
+_NEXT_STEPS: Mapping[type[ClientError], str] = {
+    Unreachable: " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault.",
+    Interrupted: " The job is completed, but its picture keeps the address it was made at: serve there again (`up --port`), "
+    "and for later ones set IMAGEJOBS_PUBLIC_URL to an address that stays.",
+}
 _BY_STATUS = {401: ExitCode.LOGIN, 403: ExitCode.LOGIN, 404: ExitCode.NOT_FOUND, 402: ExitCode.CAP_REACHED}
 
 
@@ -38,7 +42,7 @@ def connected(*, as_json: bool) -> Iterator[Client]:
         code = code_of_error(error)
         if as_json:
             print_json({"error": _document(error, code)})
-        print(f"imagejobs: {printable(error)}{_DOES_IT_RUN if isinstance(error, Unreachable) else ''}", file=sys.stderr)
+        print(f"imagejobs: {printable(error)}{_NEXT_STEPS.get(type(error), '')}", file=sys.stderr)
         raise typer.Exit(code) from error
 
 
@@ -67,7 +71,7 @@ def code_of_error(error: ClientError) -> ExitCode:
             return ExitCode.LOGIN
         case WaitTimedOut():
             return ExitCode.WAIT_TIMED_OUT
-        case Unreachable() | NoService():
+        case Unreachable() | NoService() | Interrupted():
             return ExitCode.UNREACHABLE
         case _:
             return ExitCode.JOB_FAILED
