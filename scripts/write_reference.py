@@ -303,9 +303,7 @@ def _commands(name: str, command: Any) -> Iterator[str]:  # noqa: ANN401 - typer
 def _prose(text: str) -> str:
     """The help's paragraphs; lines that are commands become code."""
     lines = [line.strip() for line in text.strip().splitlines()]
-    return "\n".join(
-        f"    {line}" if re.match(r"(DATABASE_URL=\S+ |echo .*\| )?imagejobs ", line) else line for line in lines
-    )
+    return "\n".join(f"    {line}" if re.match(r"([A-Z_]+=\S+ |echo .*\| )?imagejobs ", line) else line for line in lines)
 
 
 def _parameter(one: Any) -> list[str]:  # noqa: ANN401 - the same

@@ -96,7 +96,7 @@ async def test_a_picture_cut_off_anywhere_is_corrupt(decoder: Decoder, data: byt
 )
 async def test_a_broken_picture_is_corrupt_and_the_child_lives_on(decoder: Decoder, data: bytes) -> None:
     child = child_of(decoder)
-    with pytest.raises(ImageCorrupt):
+    with pytest.raises(ImageCorrupt, match="a retry buys another one"):
         await decoder.inspect(data)
     assert await decoder.inspect(PNG) == PNG_FACTS
     assert child_of(decoder) == child

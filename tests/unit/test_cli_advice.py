@@ -32,6 +32,8 @@ def advice(reason: str, *, code: str = "PERMANENT", billed: str = "no", provider
         ("provider_key_rejected", "no", "provider's key"),
         ("no_provider_configured", "no", "IMAGEJOBS_DEFAULT_PROVIDER=sketch"),
         ("not_an_image", "yes", "IMAGEJOBS_ACME_BASE_URL"),
+        ("image_corrupt", "yes", "buys another"),
+        ("provider_unreachable", "no", "Check the provider's address"),
         ("content_refused", "no", "Change the request"),
         ("budget_exhausted", "no", "Raise the budget"),
         ("of_the_future", "no", "Change the request"),

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from imagejobs.cli.console import printable
 from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
 from imagejobs.cli.home import Home, Running
+from imagejobs.cli.jobs import app as jobs
 from imagejobs.cli.keys import app as keys
 from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.logs import JsonFormatter, TextFormatter, configure_logging
@@ -38,6 +39,14 @@ def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     command = group().entries[name].load(name)
     assert command.name == name
     assert command.help
+
+
+def test_the_list_of_commands_names_everything_that_one_does_to_jobs() -> None:
+    summary = group().entries["jobs"].summary
+    assert get_command(jobs).help == summary
+    assert not [
+        word for word in ("list", "show", "watch", "retry", "cancel", "priorit", "resolve") if word not in summary.lower()
+    ]
 
 
 def test_help_and_version_load_nothing_of_the_server() -> None:

@@ -1,6 +1,7 @@
 """Settings: where they come from, what is refused, and with which words."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,20 @@ def test_fault_words_are_offered_where_they_cost_nothing_only(bare: Path, chosen
     assert ("--model sketch shows" in said) == (chosen != "sketch")
     assert ("cost money" in said) == (chosen == "gemini")
     assert "imagejobs checklist" in said
+
+
+def test_the_key_stands_once_in_what_up_says_and_its_example_finds_it(bare: Path) -> None:
+    home = Home(bare / "a folder")
+    home.path.mkdir()
+    home.keep_admin_key("ij_5kOv85i3_kept")
+    settings = load_settings(default_provider="sketch", database_url="postgresql://h/d")
+    said = banner(Ready(settings=settings, url="http://h", admin_key="ij_5kOv85i3_kept", home=home, embedded=None), 1.0)
+    assert said.count("ij_5kOv85i3_kept") == 1
+    example = re.search(r"curl .*?}'", said, re.DOTALL)
+    assert example is not None
+    script = f'curl() {{ printf "%s\\n" "$@"; }}\n{example[0]}'
+    words = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"http://h/api/images/generate", "Authorization: Bearer ij_5kOv85i3_kept"} <= set(words)
 
 
 def test_only_the_variables_of_the_page_are_settings(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

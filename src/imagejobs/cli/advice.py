@@ -26,14 +26,14 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "storage_rejected": f"Let the storage take it, as it says above; {_STORED}",
         "storage_key_rejected": f"Correct the storage's credentials (the operator's); {_STORED}",
         "outcome_unknown": _SETTLED,
+        "provider_unreachable": f"Check the provider's address and the network; once it can be reached: {_RETRY}.",
         "provider_credit_exhausted": f"Add credit with the provider, then {_RETRY}.",
         "provider_key_rejected": f"Correct the provider's key on the service (the operator's), then {_RETRY}.",
         "no_provider_configured": (
-            "Set IMAGEJOBS_DEFAULT_PROVIDER=sketch, or another configured provider, on the service and start it again, "
-            f"then {_RETRY}."
+            f"Set IMAGEJOBS_DEFAULT_PROVIDER=sketch, or another, on the service, start it again, then {_RETRY}."
         ),
         "not_an_image": _NO_PICTURE,
-        "image_corrupt": _NO_PICTURE,
+        "image_corrupt": f"It was charged. {_RETRY} buys another one; if that is broken too, tell the provider.",
         "answer_unusable": _NO_PICTURE,
         "no_image_returned": f"The provider charged, but sent no picture. Change the prompt, or {_RETRY}, which buys again.",
         "image_too_large": (

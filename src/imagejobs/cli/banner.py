@@ -42,7 +42,7 @@ class Ready:
 def banner(ready: Ready, seconds: float) -> str:
     """Everything needed for the first picture, every default that was chosen, and how to stop."""
     settings = ready.settings
-    command = _command(ready.home)
+    command, key_path = _command(ready.home), shlex.quote(str(ready.home.admin_key_path))
     rows = [
         ("Data", f"{ready.home.path}"),
         ("Database", _database(ready)),
@@ -53,15 +53,12 @@ def banner(ready: Ready, seconds: float) -> str:
         ("Admin key", f"{ready.admin_key}  (kept in {ready.home.admin_key_path})"),
         ("", ""),
         ("Try", f'{command} generate "{_SAMPLE}" -o pictures'),
-        ("", f"curl -sS {ready.url}/api/images/generate -H 'Authorization: Bearer {ready.admin_key}' \\"),
+        ("", f'curl -sS {ready.url}/api/images/generate -H "Authorization: Bearer $(cat {key_path})" \\'),
         ("", "  -H 'Content-Type: application/json' \\"),
         ("", f"""  -d '{{"projectId": "demo", "jobType": "generate", "prompt": "{_SAMPLE}"}}'"""),
         ("", ""),
         ("Check", f"{command} checklist  (tries everything, a picture included, and tells its price first)"),
-        (
-            "Faults",
-            f"a fault word in the prompt{_of_sketch(settings)} shows how errors look: [refuse], [slow 5s], [unknown]",
-        ),
+        ("Faults", f"a word in the prompt{_of_sketch(settings)} shows how errors look: [refuse], [slow 5s], [unknown]"),
         ("Trouble", f"{command} doctor"),
         ("Stop", "Ctrl-C; accepted jobs are kept and go on at the next start"),
     ]

@@ -35,9 +35,10 @@ def fake_provider(
     It listens on this machine only, takes any key, keeps nothing but the bill, and costs nothing. Once it is ready it prints
     one line of JSON: `{url, pid}`.
 
-        imagejobs fake-provider --port 8900
-
-        IMAGEJOBS_FAKE_BASE_URL=http://127.0.0.1:8900 imagejobs up
+    ```
+    imagejobs fake-provider --port 8900
+    IMAGEJOBS_FAKE_BASE_URL=http://127.0.0.1:8900 imagejobs up
+    ```
 
     SIGTERM or Ctrl-C ends it.
     """

@@ -12,7 +12,7 @@ from imagejobs.cli.remote import connected
 from imagejobs.cli.waiting import OutputOption, TimeoutOption, WaitOption, wait_and_report
 from imagejobs.client import Canceled, Client, Job, JobQuery, Retried
 
-app = command_app(no_args_is_help=True, help="List, show, watch, retry, cancel and resolve jobs.")
+app = command_app(no_args_is_help=True, help="List, show, watch, prioritize, retry, cancel, resolve jobs.")
 
 _PAGE = 100
 _LONGEST_PROMPT = 60

@@ -45,7 +45,7 @@ class LazyGroup(TyperGroup):
         "worker": Entry(panel=_SERVE, summary="Run one worker alone."),
         "migrate": Entry(panel=_SERVE, summary="Bring the database to this version."),
         "generate": Entry(panel=_USE, summary="Make a picture from a prompt."),
-        "jobs": Entry(panel=_USE, summary="List, show, watch, retry and resolve jobs."),
+        "jobs": Entry(panel=_USE, summary="List, show, watch, prioritize, retry, cancel, resolve jobs."),
         "keys": Entry(panel=_MANAGE, summary="Make, list and revoke API keys."),
         "projects": Entry(panel=_MANAGE, summary="Make projects, and say who may do what in them."),
         "budgets": Entry(panel=_MANAGE, summary="Set and show caps on spending."),

@@ -21,7 +21,7 @@ def spend(
 ) -> None:
     """Show what was spent, by project, provider and model, in US dollars.
 
-    Posted is what the providers charged; unknown is what they may have charged: resolve it, it is never guessed.
+    Posted is what was charged, overrun its part above what was reserved; unknown may have been charged: resolve it.
 
     ```
     imagejobs spend --days 7
@@ -29,7 +29,7 @@ def spend(
     """
     found = use_database(lambda database: list_spend(database, days, project))
     documents = [document_of(row) for row in found]
-    header = ("project", "provider", "model", "jobs", "posted", "of it overrun", "unknown", "reserved")
+    header = ("project", "provider", "model", "jobs", "posted", "overrun", "unknown", "reserved")
     print_rows(documents, header, _cells, as_json=as_json)
     if not as_json:
         print(f"In all {dollars_of(sum(row.posted_micros for row in found))} dollars in {days} days.", file=sys.stderr)

@@ -44,16 +44,16 @@ def up(
         bool,
         typer.Option("--json", help="Once ready, print one line: `{url, apiKey, databaseUrl, dataDir, pid}`."),
     ] = False,
-    no_open: Annotated[  # noqa: ARG001 - accepted already, so that scripts need not change once there are pages
-        bool,
-        typer.Option("--no-open", help="Open no browser. There are no pages yet, so none is opened anyway."),
-    ] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser; nothing opens one yet.")] = False,  # noqa: ARG001 - for scripts, which need not change once there are pages
     host: Annotated[str | None, typer.Option(help="The address to listen on [IMAGEJOBS_HOST, 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes any free one [PORT, 3001].", min=0, max=65535)] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes [IMAGEJOBS_WORKERS, 1].", min=0, max=64)] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where database, pictures and key are kept [IMAGEJOBS_DATA_DIR, ~/.local/share/imagejobs]."),
+        typer.Option(
+            help="Where database, pictures and key are kept [IMAGEJOBS_DATA_DIR, ~/.local/share/imagejobs]; the "
+            "database of root lies in /var/lib/imagejobs instead, unless PostgreSQL's own user may enter that directory."
+        ),
     ] = None,
 ) -> None:
     """Start everything: the database, the web API and the workers; and keep them running.

@@ -131,9 +131,7 @@ class Decoder:
             try:
                 reply = await self._exchange(request)
             except ChildDied as error:
-                raise ImageCorrupt(
-                    "The picture crashes the decoder, so it is taken for broken; generate it again."
-                ) from error
+                raise ImageCorrupt("The picture crashes the decoder; a retry buys another one.") from error
         self._raise_refusal(reply)
         return reply
 
@@ -209,7 +207,7 @@ class Decoder:
                 raise ImageTooLarge("The picture needs more memory than decoding may take; ask for a smaller one.")
             case Status.CORRUPT | Status.READY:
                 cause = ValueError(reply.payload.decode("utf-8", "replace"))
-                raise ImageCorrupt("The picture is broken or cut off; generate it again.") from cause
+                raise ImageCorrupt("The picture is broken or cut off; a retry buys another one.") from cause
 
     def _too_many_pixels(self, found: str) -> str:
         return f"The picture has {found} and at most {self._limits.max_pixels} pixels are decoded; ask for a smaller one."
