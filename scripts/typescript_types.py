@@ -1,4 +1,4 @@
-"""TypeScript types of the bodies that an OpenAPI document describes, for `clients/typescript`."""
+"""TypeScript types of the bodies and queries that an OpenAPI document describes, for `clients/typescript`."""
 
 import json
 import textwrap
@@ -10,9 +10,21 @@ _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean"
 
 
 def typescript(document: Mapping[str, Any]) -> str:
-    """One exported type for each schema of the document, by its name."""
-    schemas = document["components"]["schemas"]
+    """One exported type for each schema of the document, by its name, and `<Answer>Query` for what narrows a list."""
+    schemas = {**document["components"]["schemas"], **dict(_queries(document))}
     return HEAD + "".join(_declared(name, schema) for name, schema in sorted(schemas.items()))
+
+
+def _queries(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The query of each route that gives a page of a list, as the schema of an object."""
+    for path, operations in document["paths"].items():
+        members = {
+            one["name"]: one["schema"] for one in operations.get("get", {}).get("parameters", ()) if one["in"] == "query"
+        }
+        if "cursor" not in members:
+            continue
+        answer = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        yield f"{answer}Query", {"properties": members, "description": f"What narrows `GET {path}`."}
 
 
 def _declared(name: str, schema: Mapping[str, Any]) -> str:

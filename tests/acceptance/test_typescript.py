@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import free_port
 from tests.support.up import Up, place, up
@@ -27,6 +28,7 @@ SUPABASE = "https://abcdefgh.supabase.co"  # only its name is used: the page loo
 PAGES = (CLIENT / "README.md", CLIENT.parents[1] / "docs/how-to/show-pictures-in-a-page.md")
 INSTALL = re.compile(r"^<!-- tested: install -->\n```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SNIPPET = re.compile(r"^<!-- tested(?:: (\w+\.js))? -->\n```js\n(.*?)^```", re.MULTILINE | re.DOTALL)
+IN_NODE = re.compile(r"^<!-- tested: inpaint\.ts -->\n```ts\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TRY_THEM = """
 import { createImageService } from 'imagejobs'
 import { show } from './picture.js'
@@ -139,6 +141,23 @@ def test_e1_e2_the_snippets_of_the_pages_run_as_they_stand(service: Up) -> None:
     assert re.search(r"a lighthouse at dusk: http://\S+/files/\S+ \([0-9a-f-]{36}\)", made)
     assert refused.startswith("PERMANENT content_refused no generating\n")
     assert re.match(r"a fox Here it is. http://\S+\n.+ It was billed.\nPaid already: ", tried)
+
+
+@pytest.mark.usefixtures("built")
+def test_e1_the_example_with_a_file_compiles_as_strictly_as_the_client_does_and_runs(service: Up) -> None:
+    found = IN_NODE.search(PAGES[0].read_text())
+    assert found is not None
+    folder = CLIENT / "build/in-node"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "inpaint.ts").write_text(found[1])
+    options = {"rootDir": ".", "noEmitOnError": True}
+    (folder / "tsconfig.json").write_text(
+        json.dumps({"extends": "../../tsconfig.json", "compilerOptions": options, "include": ["*.ts"]})
+    )
+    Image.new("RGB", (96, 64), "orange").save(folder / "fox.png")
+    run("node_modules/.bin/tsc", "-p", str(folder))
+    said = run_in(folder, ("node", "inpaint.js"), reached(service))
+    assert re.fullmatch(r"http://\S+/files/\S+\n", said)
 
 
 @pytest.mark.usefixtures("built")

@@ -160,6 +160,23 @@ export interface JobList {
   readonly nextCursor: string | null
 }
 
+/** What narrows `GET /api/images/jobs`. */
+export interface JobListQuery {
+  readonly projectId?: string | null
+  readonly branchId?: string | null
+  readonly status?: ReadonlyArray<JobStatus>
+  readonly jobType?: JobType | null
+  readonly sceneId?: string | null
+  readonly shotId?: string | null
+  readonly assetId?: string | null
+  readonly batchId?: string | null
+  readonly tag?: string | null
+  readonly createdAfter?: string | null
+  readonly createdBefore?: string | null
+  readonly limit?: number
+  readonly cursor?: string | null
+}
+
 /** A job by name, and how it stands. */
 export interface JobRef {
   readonly jobId: string
@@ -320,6 +337,12 @@ export interface StyleBody {
 export interface StyleList {
   readonly styles: ReadonlyArray<StyleBody>
   readonly nextCursor: string | null
+}
+
+/** What narrows `GET /api/projects/{projectId}/styles`. */
+export interface StyleListQuery {
+  readonly limit?: number
+  readonly cursor?: string | null
 }
 
 /** A look: its name, words that describe it, and pillars, the rules that every picture keeps. */

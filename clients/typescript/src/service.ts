@@ -1,5 +1,5 @@
 /** The service as a page uses it: ask for a picture, wait for it, and the few things one can do to a job. */
-import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, RetryAnswer, RetryBody, SourceBody } from './api.js'
+import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, JobListQuery, RetryAnswer, RetryBody, SourceBody } from './api.js'
 import { addressOf, tokenOf, type ImageServiceConfig } from './config.js'
 import { PermanentError, timedOut, UnknownError, isRecord } from './errors.js'
 import { follow, jobOf, jobPath, poll, WAIT_MS, type FollowOptions, type PollOptions, type Progress } from './follow.js'
@@ -39,14 +39,8 @@ export type ImageSource = Blob | URL | string | { readonly inputId: string } | {
 /** A mask; no string, which would be a description. */
 export type MaskSource = Blob | URL | { readonly inputId: string } | { readonly url: string }
 
-export interface JobFilter {
-  readonly projectId?: string
-  readonly branchId?: string
-  readonly status?: readonly JobBody['status'][]
-  readonly tag?: string
-  readonly limit?: number
-  readonly cursor?: string
-}
+/** Which jobs to list; times are ISO 8601 with a zone, and `cursor` is the `nextCursor` of the page before. */
+export type JobFilter = JobListQuery
 
 const JSON_MS = 20_000
 const UPLOAD_MS = 120_000
@@ -93,6 +87,7 @@ export class ImageService {
     visualStyleId?: string | null,
     options: ImageOptions = {},
   ): Promise<GeneratedImage> {
+    requireOne(options)
     return this.#within(options, async (signal, made) => {
       const sourceImage = await this.#source(projectId, image, { signal })
       const where = typeof maskDescription === 'string' ? { maskDescription } : { mask: await this.#source(projectId, maskDescription, { signal }) }
@@ -103,6 +98,7 @@ export class ImageService {
 
   /** Ask for a picture and wait for it. Rejects with an `ImageJobError`, or with the reason of an aborted signal; an abort cancels no job. */
   async generateImage(request: ImageRequest, options: WaitOptions = {}): Promise<GeneratedImage> {
+    requireOne(request)
     const { deadlineSeconds } = request
     return this.#within({ ...options, deadlineSeconds }, (signal, made) => this.#picture(request, { ...options, signal }, made))
   }
@@ -218,6 +214,14 @@ export const createImageService = (config: ImageServiceConfig = {}): ImageServic
 
 /** The service that the page's variables name. */
 export const imageService: ImageService = createImageService()
+
+/** `n` is no member of the types, but plain JavaScript can pass it: then more would be bought than is given. */
+function requireOne(request: object): void {
+  const n: unknown = 'n' in request ? request.n : undefined
+  if (n === undefined || n === null || n === 1) return
+  const detail = `n: one call gives one picture, and it is ${JSON.stringify(n)}. Call once for each, or take createJob, which makes as many jobs.`
+  throw new PermanentError({ reason: 'invalid_field', detail, field: 'n' })
+}
 
 type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined }
 

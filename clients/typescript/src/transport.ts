@@ -8,7 +8,7 @@ export type TokenSource = (asked: { readonly rejected?: string }) => string | nu
 export interface Call {
   readonly method: 'GET' | 'POST'
   readonly path: string
-  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly query?: Readonly<Record<string, string | readonly string[] | null | undefined>>
   readonly json?: unknown
   readonly body?: Blob
   readonly headers?: Readonly<Record<string, string>>
@@ -117,7 +117,7 @@ export class Transport {
   #url(call: Call): string {
     const query = new URLSearchParams()
     for (const [name, value] of Object.entries(call.query ?? {})) {
-      for (const one of value === undefined ? [] : [value].flat()) query.append(name, one)
+      for (const one of [value ?? []].flat()) query.append(name, one)
     }
     const address = this.#options.address().replace(/\/+$/, '') + call.path
     return query.size === 0 ? address : `${address}?${query}`

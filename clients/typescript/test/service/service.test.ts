@@ -23,6 +23,7 @@ test('the running service', { concurrency: true }, async (t) => {
     ['e2: a wait that is given up loses nothing', anAbort],
     ['a14: a canceled job gives a receipt and ends the wait', aCancel],
     ['e1, a14: a file is uploaded and named', anUpload],
+    ['a14: the service takes every filter, and finds by it', aList],
   ]
   await Promise.all(tests.map(([name, run]) => t.test(name, run)))
 })
@@ -120,4 +121,17 @@ async function anUpload(): Promise<void> {
   const again = await images.inpaintImage('typescript', picture, 'the sky', 'clouds')
   const job = await images.getJob(again.generationId)
   assert.deepEqual([job.jobType, job.status, job.prompt], ['inpaint', 'completed', 'clouds'])
+}
+
+async function aList(): Promise<void> {
+  const since = new Date().toISOString()
+  const one = { projectId: 'listed', branchId: 'b', sceneId: 's', shotId: 't', assetId: 'a' }
+  const { jobId, batchId } = await images.createJob({ ...REQUEST, ...one, prompt: 'x', jobType: 'start_frame', tags: ['mine'], n: 2 })
+  await images.waitForJob(jobId)
+  const before = new Date(Date.now() + 60_000).toISOString()
+  const found = { ...one, jobType: 'start_frame', tag: 'mine', batchId: batchId ?? null, createdAfter: since, createdBefore: before } as const
+  assert.equal((await images.listJobs(found)).jobs.length, 2)
+  assert.deepEqual((await images.listJobs({ ...found, status: ['failed'] })).jobs, [])
+  const others = [{ jobType: 'end_frame' }, { sceneId: 'x' }, { shotId: 'x' }, { assetId: 'x' }, { batchId: jobId }, { createdAfter: before }, { createdBefore: since }] as const
+  for (const other of others) assert.deepEqual((await images.listJobs({ ...found, ...other })).jobs, [], JSON.stringify(other))
 }

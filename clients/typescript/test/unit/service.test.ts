@@ -10,6 +10,7 @@ import {
   UnknownError,
   type ImageJobError,
   type ImageServiceConfig,
+  type JobFilter,
   type Progress,
 } from '../../src/index.js'
 import { sizeOf } from '../../src/service.js'
@@ -85,6 +86,52 @@ test('e1: the picture and the mask may be files, addresses, inputs or jobs', asy
   )
   const error = await failure(images.inpaintImage('film', JOB_ID, 'the sky', 'clouds'))
   assert.deepEqual([error.reason, error.field], ['invalid_field', 'image'])
+})
+
+test('e1: more than one picture is refused before anything is sent, for one call gives one', async (t) => {
+  const { url, asked } = await serve(t, GOOD)
+  const images = service(url)
+  const two: object = { n: 2 } // as plain JavaScript passes it
+  const calls = [
+    images.generateImage({ ...REQUEST, ...two }),
+    images.generateAssetImageKey('film', 'a knight', null, two),
+    images.generateFrameAnchor('film', 'he rides', null, true, '16:9', two),
+    images.inpaintImage('film', new Blob(['x']), 'the sky', 'clouds', null, two),
+  ]
+  for (const call of calls) {
+    const error = await failure(call)
+    assert.ok(error instanceof PermanentError)
+    assert.deepEqual([error.reason, error.field, error.billed], ['invalid_field', 'n', 'no'])
+    assert.match(error.detail, /createJob/)
+  }
+  assert.equal(asked.length, 0)
+  const one = { n: 1 }
+  assert.equal((await images.generateImage({ ...REQUEST, ...one })).generationId, JOB_ID)
+})
+
+test('a14: jobs are listed by everything that the service knows to filter by', async (t) => {
+  const { url, asked } = await serve(t, { 'GET /api/images/jobs': (_, response) => json(response, 200, { jobs: [], nextCursor: null }) })
+  const filter: Required<JobFilter> = {
+    projectId: 'film',
+    branchId: 'main',
+    status: ['queued', 'failed'],
+    jobType: 'start_frame',
+    sceneId: 's',
+    shotId: 't',
+    assetId: 'a',
+    batchId: JOB_ID,
+    tag: 'x y',
+    createdAfter: '2026-01-01T00:00:00Z',
+    createdBefore: '2026-02-01T00:00:00Z',
+    limit: 7,
+    cursor: 'c',
+  }
+  await service(url).listJobs(filter)
+  const query = new URL(asked[0]?.path ?? '', url).searchParams
+  assert.deepEqual(query.getAll('status'), ['queued', 'failed'])
+  query.delete('status')
+  const { status: _, ...single } = filter
+  assert.deepEqual(Object.fromEntries(query), { ...single, limit: '7' })
 })
 
 test('e1: a frame has exactly the ratio asked for', () => {
