@@ -160,14 +160,9 @@ def _state(deps: Deps, claim: Claim, attempt: Attempt | None, *, has_fallback: b
         retries_used=claim.job.retries_used,
         max_retries=claim.job.max_retries,
         seconds_left=claim.seconds_left - (deps.clock.monotonic() - claim.claimed_at),
-        is_resumable=attempt is not None and _is_resumable(attempt),
+        is_resumable=attempt is not None and (attempt.resume_class is ResumeClass.KEY or attempt.remote_id is not None),
         has_fallback=has_fallback,
     )
-
-
-def _is_resumable(attempt: Attempt) -> bool:
-    """Whether a lost answer can still be had without buying again: under our key, or by an id, promised or not."""
-    return attempt.resume_class is ResumeClass.KEY or attempt.remote_id is not None
 
 
 def _change(ending: _Ending, purchases: int, billed: Billed) -> jobs.Change:
@@ -175,13 +170,14 @@ def _change(ending: _Ending, purchases: int, billed: Billed) -> jobs.Change:
     event = {"code": error.code.value, "reason": error.reason, "message": error.detail, "billed": billed.value}
     fence = job.fence if ending.by_worker else None
     if isinstance(decision, TryLater):
+        wait = {"retryInSeconds": round(decision.delay_seconds, 3)}
         return jobs.Change(
             to=JobStatus.QUEUED,
             fence=fence,
             delay_seconds=decision.delay_seconds,
             retries=int(decision.counts) if ending.next_model is None else -job.retries_used,
             purchases=purchases,
-            event={**event, **_going_on(ending, decision)},
+            event={**event, **(wait if ending.next_model is None else {"nextModel": ending.next_model})},
         )
     if _ends_canceled(job, ending.attempt):
         told = {"reason": error.reason, "message": error.detail, "billed": billed.value}
@@ -197,13 +193,6 @@ def _change(ending: _Ending, purchases: int, billed: Billed) -> jobs.Change:
     if failure.stage is not None:
         event["failureStage"] = failure.stage.value
     return jobs.Change(to=JobStatus.FAILED, fence=fence, failure=failure, purchases=purchases, event=event)
-
-
-def _going_on(ending: _Ending, decision: TryLater) -> dict[str, object]:
-    """What is told of a job that goes on."""
-    if ending.next_model is not None:
-        return {"nextModel": ending.next_model}
-    return {"retryInSeconds": round(decision.delay_seconds, 3)}
 
 
 def _is_paid(attempt: Attempt | None) -> bool:

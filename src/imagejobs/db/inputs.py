@@ -104,30 +104,28 @@ async def data_of(connection: Connection, input_id: UUID) -> bytes | None:
     return data
 
 
-async def release(tx: Transaction, keep_days: int, limit: int) -> int:
-    """Let go the pictures of jobs that ended well or were canceled, and of those that failed so long ago; says how many."""
-    rows = await tx.fetch(
+async def release(tx: Transaction, keep_days: int, limit: int) -> None:
+    """Let go the pictures of jobs that ended well or were canceled, and of those that failed so long ago."""
+    await tx.execute(
         "DELETE FROM imagejobs.job_inputs WHERE (job_id, slot) IN ("
         "SELECT job_id, slot FROM imagejobs.job_inputs JOIN public.image_generation_jobs AS job ON job.id = job_id "
         "WHERE status IN ('completed', 'canceled') "
         "OR (status = 'failed' AND completed_at < now() - make_interval(days => $1)) "
-        "LIMIT $2 FOR UPDATE OF job_inputs SKIP LOCKED) RETURNING 1",
+        "LIMIT $2 FOR UPDATE OF job_inputs SKIP LOCKED)",
         keep_days,
         limit,
     )
-    return len(rows)
 
 
-async def prune(tx: Transaction, limit: int) -> int:
-    """Forget expired pictures that no job and no style capsule holds; says how many."""
-    rows = await tx.fetch(
+async def prune(tx: Transaction, limit: int) -> None:
+    """Forget expired pictures that no job and no style capsule holds."""
+    await tx.execute(
         "DELETE FROM imagejobs.inputs "  # noqa: S608 - fixed words
         "WHERE id IN (SELECT id FROM imagejobs.inputs WHERE expires_at < now() "
         "AND NOT EXISTS (SELECT FROM imagejobs.job_inputs WHERE input_id = inputs.id) "
-        f"AND NOT {_IN_A_CAPSULE} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1",
+        f"AND NOT {_IN_A_CAPSULE} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)",
         limit,
     )
-    return len(rows)
 
 
 def _kept(row: asyncpg.Record | None) -> KeptInput:
