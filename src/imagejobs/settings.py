@@ -153,7 +153,7 @@ class Settings(BaseSettings):
         ge=0,
     )
     staged_bytes_limit: int = _setting(
-        "Bytes of pictures waiting for a storage that is away, above which no more are bought; jobs wait.",
+        "Bytes of paid pictures that wait to be stored, from which on no more are bought; jobs wait.",
         10_000_000_000,
         ge=1_000_000,
     )

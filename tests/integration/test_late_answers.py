@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imagejobs.app.sweep import sweep
 from imagejobs.db import budgets
 from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.db.pool import Database
@@ -83,6 +85,32 @@ async def test_p4_a_policy_that_buys_again_takes_the_picture_that_came_in(shop: 
         assert (await world.job(job_id)).status is JobStatus.QUEUED
     job = await world.work_off(job_id)
     assert (job.status, job.cost_micros, len(provider.sends)) == (JobStatus.COMPLETED, PRICE, 1)
+
+
+async def test_s14_a_second_picture_of_a_completed_job_is_kept_for_a_look_and_holds_no_purchase_up(
+    shop: tuple[World, Scripted], caplog: pytest.LogCaptureFixture
+) -> None:
+    world, provider = shop
+    async with stalled(world, onUnknownOutcome="retry_once") as job_id:
+        assert (await world.twin().work_off(job_id)).status is JobStatus.COMPLETED
+    assert len(provider.bill) == 2
+    for limit_bytes, kept in ((2 * len(provider.data) + 1, 1), (len(provider.data), 0)):
+        policy = replace(world.deps.policy, staged_bytes_limit=limit_bytes)
+        await sweep(replace(world.deps, policy=policy))
+        assert await world.scalar("SELECT count(*) FROM imagejobs.staged_bytes") == kept
+        world.deps.staging_room.require()
+    assert "staging.filling" not in caplog.messages
+
+
+async def test_p4_a_late_picture_that_nobody_came_back_for_goes_after_its_time(shop: tuple[World, Scripted]) -> None:
+    world, _ = shop
+    async with stalled(world) as job_id:
+        pass
+    await world.scalar("UPDATE imagejobs.staged_bytes SET staged_at = now() - interval '31 days'")
+    await sweep(world.deps)
+    assert await world.scalar("SELECT count(*) FROM imagejobs.staged_bytes") == 0
+    retried = await post(world, job_id, "retry")
+    assert (retried["isPaidAlready"], retried["mayBuyTwice"]) == (False, False)
 
 
 @pytest.mark.parametrize("was_billed", [True, False])

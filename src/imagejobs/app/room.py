@@ -12,7 +12,6 @@ OWNERS_ASKED_AT_ONCE = 4  # by one process: a slow query of the operator's holds
 INPUT_BYTES_AT_ONCE = 256 * 1024 * 1024
 
 _AGAIN_SECONDS = 15.0
-_WAITING = "Nothing more is bought until it takes pictures again; the job goes on by itself."
 
 
 class ByteRoom:
@@ -47,10 +46,10 @@ class StagingRoom:
 
     def require(self) -> None:
         """Raise `StoragePaused` while one could not, so that nothing is bought that cannot be delivered."""
-        if self.is_refused:
-            raise StoragePaused(f"The storage refuses its key, as `imagejobs doctor` tells. {_WAITING}", _AGAIN_SECONDS)
-        if self.is_full:
-            raise StoragePaused(f"Too many paid pictures wait for the storage. {_WAITING}", _AGAIN_SECONDS)
+        if self.is_refused or self.is_full:
+            why = "The storage refuses its key" if self.is_refused else "Too many paid pictures wait to be stored"
+            after = "Nothing is bought meanwhile; the job goes on by itself."
+            raise StoragePaused(f"{why}, as `imagejobs doctor` tells. {after}", _AGAIN_SECONDS)
 
 
 class MemoryRoom:

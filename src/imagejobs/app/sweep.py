@@ -77,10 +77,16 @@ async def _prune(deps: Deps) -> None:
 
 
 async def _weigh_staging(deps: Deps) -> None:
-    """Warn at half of what may be staged; at the whole of it, buy nothing more until pictures are stored again."""
-    async with deps.database.connection() as connection:
-        staged = await attempts.staged_total(connection)
+    """Warn at half of what may wait to be stored; at the whole of it, buy nothing more until pictures are stored again.
+
+    From half of it on, what can never be stored goes.
+    """
     limit = deps.policy.staged_bytes_limit
+    async with deps.database.transaction() as tx:
+        staged = await attempts.staged_total(tx, is_exact=False)
+        if staged >= limit / 2:
+            await attempts.drop_useless_bytes(tx, _PAGE)
+            staged = await attempts.staged_total(tx, is_exact=True)
     deps.staging_room.is_full = staged >= limit
     if staged >= limit / 2:
         logger.warning("staging.filling", extra={"staged_bytes": staged, "limit_bytes": limit})

@@ -10,6 +10,12 @@ from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass
 from imagejobs.errors import Billed
 from imagejobs.ports import Answer, Transaction
 
+UNSTORED = """
+FROM imagejobs.staged_bytes JOIN imagejobs.attempts AS attempt ON attempt.id = attempt_id
+JOIN public.image_generation_jobs AS job ON job.id = attempt.job_id
+WHERE stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') AND status <> 'completed'
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewAttempt:
@@ -47,24 +53,16 @@ async def open_attempt_of(connection: Connection, job_id: UUID) -> Attempt | Non
 async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
     """Reopen the newest closed attempt whose bytes came in late and were never stored: its picture is paid for."""
     row = await tx.fetchrow(
-        "UPDATE imagejobs.attempts SET outcome = NULL, closed_at = NULL WHERE id = ("
-        "SELECT attempt.id FROM imagejobs.attempts AS attempt JOIN imagejobs.staged_bytes ON attempt_id = attempt.id "
-        "WHERE attempt.job_id = $1 AND attempt.stage = 'answered' AND attempt.outcome = 'unknown' "
-        "ORDER BY number DESC LIMIT 1) RETURNING *",
+        "UPDATE imagejobs.attempts SET outcome = NULL, closed_at = NULL WHERE id = ("  # noqa: S608
+        f"SELECT attempt_id {UNSTORED} AND job.id = $1 ORDER BY number DESC LIMIT 1) RETURNING *",
         job_id,
     )
     return None if row is None else value_from(Attempt, row)
 
 
 async def has_unstored_picture(tx: Transaction, job_id: UUID) -> bool:
-    """Whether a paid picture of the job waits in the staging, on time or late."""
-    return bool(
-        await tx.fetchval(
-            "SELECT true FROM imagejobs.attempts AS attempt JOIN imagejobs.staged_bytes ON attempt_id = attempt.id "
-            "WHERE attempt.job_id = $1 AND stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') LIMIT 1",
-            job_id,
-        )
-    )
+    """Whether a paid picture of the job waits to be stored, on time or late: a retry of it is free."""
+    return bool(await tx.fetchval(f"SELECT true {UNSTORED} AND job.id = $1 LIMIT 1", job_id))
 
 
 async def count_unknown(tx: Transaction, job_id: UUID) -> int:
@@ -162,20 +160,29 @@ async def drop_staged_bytes(tx: Transaction, attempt_id: UUID) -> None:
     await tx.execute("DELETE FROM imagejobs.staged_bytes WHERE attempt_id = $1", attempt_id)
 
 
-async def staged_total(connection: Connection) -> int:
-    """How many bytes of pictures are staged in all."""
-    return int(await connection.fetchval("SELECT coalesce(sum(size_bytes), 0) FROM imagejobs.staged_bytes"))
+async def staged_total(connection: Connection, *, is_exact: bool) -> int:
+    """How many bytes are staged in all, which reads no other table; `is_exact` leaves out what can never be stored."""
+    staged = UNSTORED if is_exact else "FROM imagejobs.staged_bytes"
+    return int(await connection.fetchval(f"SELECT coalesce(sum(staged_bytes.size_bytes), 0) {staged}"))
 
 
-async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> int:
-    """Forget raw bytes that nobody came back for, closing their attempts; says how many."""
-    rows = await tx.fetch(
-        "WITH old AS (SELECT attempt_id FROM imagejobs.staged_bytes WHERE staged_at < now() - make_interval(days => $1) "
-        "ORDER BY staged_at LIMIT $2), closed AS ("
-        "UPDATE imagejobs.attempts SET outcome = 'failed', closed_at = now() "
-        "WHERE id IN (SELECT attempt_id FROM old) AND outcome IS NULL) "
-        "DELETE FROM imagejobs.staged_bytes WHERE attempt_id IN (SELECT attempt_id FROM old) RETURNING attempt_id",
-        keep_days,
-        limit,
+async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> None:
+    """Forget raw bytes that nobody came back for, closing their attempts."""
+    old = "SELECT attempt_id FROM imagejobs.staged_bytes WHERE staged_at < now() - make_interval(days => $1)"
+    await _forget(tx, f"{old} ORDER BY staged_at LIMIT $2", keep_days, limit)
+
+
+async def drop_useless_bytes(tx: Transaction, limit: int) -> None:
+    """Forget raw bytes that can never be stored any more, the oldest first."""
+    useless = f"SELECT attempt_id FROM imagejobs.staged_bytes EXCEPT SELECT attempt_id {UNSTORED}"  # noqa: S608
+    await _forget(tx, f"{useless} ORDER BY attempt_id LIMIT $1", limit)
+
+
+async def _forget(tx: Transaction, chosen: str, *values: int) -> None:
+    await tx.execute(
+        f"WITH gone AS ({chosen}), closed AS ("  # noqa: S608
+        "UPDATE imagejobs.attempts SET outcome = 'failed', closed_at = coalesce(closed_at, now()) "
+        "WHERE id IN (SELECT attempt_id FROM gone) AND (outcome IS NULL OR outcome = 'unknown')) "
+        "DELETE FROM imagejobs.staged_bytes WHERE attempt_id IN (SELECT attempt_id FROM gone)",
+        *values,
     )
-    return len(rows)

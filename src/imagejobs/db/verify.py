@@ -61,11 +61,12 @@ BROKEN = {
         SELECT job.id FROM public.image_generation_jobs AS job LEFT JOIN imagejobs.ledger_entries AS entry
             ON entry.job_id = job.id AND kind = 'post'
         GROUP BY job.id HAVING coalesce(sum(amount_micros), 0) <> coalesce(cost_micros, 0)""",
-    "every paid answer is stored, staged, or found unusable": """
+    "every paid answer is stored, staged for its time, or found unusable": """
         SELECT attempt.id FROM imagejobs.attempts AS attempt
         LEFT JOIN imagejobs.staged_bytes AS staged ON staged.attempt_id = attempt.id
         LEFT JOIN imagejobs.artifacts AS artifact ON artifact.attempt_id = attempt.id
-        WHERE attempt.stage IN ('answered', 'settled') AND staged.attempt_id IS NULL AND artifact.attempt_id IS NULL""",
+        WHERE attempt.stage IN ('answered', 'settled') AND staged.attempt_id IS NULL AND artifact.attempt_id IS NULL
+            AND outcome IS DISTINCT FROM 'failed'""",
 }
 
 
