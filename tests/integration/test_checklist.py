@@ -11,6 +11,7 @@ import pytest
 
 from imagejobs.app.findings import Finding, Level
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.sweep import sweep
 from imagejobs.cli.checklist import request_of, table_findings, ticked
 from imagejobs.cli.findings import collected, report
 from imagejobs.db.pool import Database
@@ -149,12 +150,17 @@ async def test_f7_b3_what_the_table_says_is_judged(world: World, dsn: str, empty
     await world.scalar(
         "UPDATE image_generation_jobs SET created_at = now() - interval '6 minutes' WHERE id = $1 RETURNING 1", waiting
     )
-    unstored = (await world.generate(prompt="[storage]")).json()["jobId"]
-    await world.work_off(unstored)
+    gone, unstored = [(await world.generate(prompt="[storage]")).json()["jobId"] for _ in range(2)]
+    for job in (gone, unstored):
+        await world.work_off(job)
+    await world.scalar("UPDATE imagejobs.staged_bytes SET staged_at = now() - interval '31 days' WHERE job_id = $1", gone)
+    await sweep(world.deps)
     found = await table(dsn, unstored)
     assert failed(found) == set()
     assert {subject for subject, finding in found.items() if finding.level is Level.WARN} == {"waiting", "failed uploads"}
-    assert unstored in found["failed uploads"].advice
+    assert (unstored in found["failed uploads"].advice, gone in found["failed uploads"].advice) == (True, False)
+    await world.client.post(f"/api/images/jobs/{unstored}/retry")
+    assert "buys again" in (await table(dsn, unstored))["failed uploads"].advice
     await world.scalar("DROP INDEX image_generation_jobs_branch_idx")
     await world.scalar("UPDATE imagejobs.reservations SET state = 'reserved'")
     found = await table(dsn, str(new_id()))

@@ -229,19 +229,29 @@ async def test_f1_slow_pictures_are_shown_and_warned_of(world: World) -> None:
     assert "storage's status" in (await found())["pace"].advice
 
 
-async def test_s5_s14_paid_pictures_that_wait_for_the_storage_are_told_with_their_age(
+async def test_s5_s14_paid_pictures_that_wait_for_the_storage_are_told_with_their_age_and_those_whose_retry_is_free(
     here: pytest.MonkeyPatch, world: World
 ) -> None:
-    await world.work_off((await world.generate(prompt="a red fox [storage]")).json()["jobId"])
+    unstored, corrupt = [(await world.generate(prompt=word)).json()["jobId"] for word in ("[storage]", "[corrupt]")]
+    await world.work_off(unstored)
+    await world.work_off(corrupt)
     assert (await found())["staging"].level is Level.OK
     await world.scalar("UPDATE imagejobs.staged_bytes SET staged_at = now() - interval '3 hours'")
     waiting = (await found())["staging"]
-    assert (waiting.level, "it is free" in waiting.advice) == (Level.WARN, True)
+    assert (waiting.level, "a retry is free" in waiting.advice) == (Level.WARN, True)
     assert waiting.detail.startswith("paid pictures that wait for the storage: 1, the oldest for 3 h 0 min; 0.0 of ")
+    assert (unstored in waiting.advice, corrupt in waiting.advice) == (True, False)
     await world.scalar("UPDATE imagejobs.staged_bytes SET size_bytes = 1000000")
+    here.setenv("IMAGEJOBS_STAGED_BYTES_LIMIT", "1500000")
+    assert "; 1.0 of 1.5 MB" in (await found())["staging"].detail
     here.setenv("IMAGEJOBS_STAGED_BYTES_LIMIT", "1000000")
     full = (await found())["staging"]
     assert (full.level, "nothing more is bought" in full.detail) == (Level.FAIL, True)
+    assert (await world.client.post(f"/api/images/jobs/{unstored}/retry")).json()["isPaidAlready"] is True
+    assert "go on by themselves" in (await found())["staging"].advice
+    well = replace(world, deps=replace(world.deps, storage=world.deps.files))
+    assert (await well.work_off(unstored)).public_url is not None
+    assert (await found())["staging"].level is Level.OK
 
 
 @pytest.mark.usefixtures("here")

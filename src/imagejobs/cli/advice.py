@@ -1,7 +1,8 @@
 """What to do about a failed job, by the reason of its failure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from uuid import UUID
 
 from imagejobs.client import Job
 
@@ -59,3 +60,9 @@ def next_step(job: Job) -> str:
     known = _BY_REASON.get(failure.reason) or _BY_CODE.get(failure.code, _GENERIC)
     text = _UNKNOWN if failure.billed == "unknown" else known
     return text.format(id=job.id, provider=(job.provider or "<PROVIDER>").upper())
+
+
+def free_retries(jobs: Sequence[UUID]) -> str:
+    """Which jobs a retry stores without buying, the first few by name; empty where there is none."""
+    more = f" and {len(jobs) - 3} more" if len(jobs) > 3 else ""
+    return f"`imagejobs jobs retry ID`: a retry is free for {', '.join(map(str, jobs[:3]))}{more}." if jobs else ""

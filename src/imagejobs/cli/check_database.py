@@ -1,17 +1,16 @@
 """What `doctor` asks the database: the server, its clock, schema and queue, the work, the circuits, the policies."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from imagejobs.app.findings import Finding, fail, ok, warn
 from imagejobs.bootstrap import key_fingerprints, supabase_project
+from imagejobs.cli.advice import free_retries
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
 from imagejobs.cli.providers import advice_for
 from imagejobs.db import condition, provider_state, storage_policies
 from imagejobs.db.condition import Pace, Staging, Work
 from imagejobs.db.migrate import known_migrations, schema_version
-from imagejobs.db.pool import Connection
 from imagejobs.db.provider_state import OpenCircuit
 from imagejobs.errors import ConfigurationError, ImageJobsError, ProviderCreditExhausted, ProviderKeyRejected
 from imagejobs.settings import Settings
@@ -43,13 +42,17 @@ async def database_findings(settings: Settings, now: Now) -> AsyncIterator[Findi
 
 async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
     async with opened(found.settings) as database, database.connection() as connection:
-        async for finding in _server(connection, found.files, now):
-            yield finding
+        before = now()
+        server = await condition.server(connection)
+        ahead = server.clock - (before + now()) / 2
+        where = "from DATABASE_URL" if found.files is None else f"embedded, its files in {found.files}"
+        yield ok("database", f"PostgreSQL {server.version}, {where}, fsync {server.fsync}")
+        yield _clock(ahead)
         if (project := supabase_project(found.settings)) is not None and await storage_policies.has_storage(connection):
             yield _policies(await storage_policies.missing(connection, project.bucket))
         schema = await schema_version(connection)
         yield _schema(schema)
-        yield _engine(await condition.queue_persistence(connection))
+        yield _engine(server.queue_persistence)
         if schema > 0:
             for finding in _work(await condition.work(connection)):
                 yield finding
@@ -57,15 +60,6 @@ async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
             yield _staging(await condition.staging(connection), found.settings.staged_bytes_limit)
             for finding in _circuits(found.settings, await provider_state.open_circuits(connection)):
                 yield finding
-
-
-async def _server(connection: Connection, files: Path | None, now: Now) -> AsyncIterator[Finding]:
-    before = now()
-    server = await condition.server(connection)
-    ahead = server.clock - (before + now()) / 2
-    where = "from DATABASE_URL" if files is None else f"embedded, its files in {files}"
-    yield ok("database", f"PostgreSQL {server.version}, {where}, fsync {server.fsync}")
-    yield _clock(ahead)
 
 
 def _clock(ahead: float) -> Finding:
@@ -91,13 +85,11 @@ def _policies(missing: list[str]) -> Finding:
 
 
 def _engine(persistence: str | None) -> Finding:
-    match persistence:
-        case "p":
-            return ok("engine", "its queue is there, and durable")
-        case None:
-            return fail("engine", "its queue is missing", "Run `imagejobs migrate`.")
-        case _:
-            return fail("engine", "its queue is not durable", "ALTER TABLE imagejobs.pgqueuer SET LOGGED;")
+    if persistence is None:
+        return fail("engine", "its queue is missing", "Run `imagejobs migrate`.")
+    if persistence != "p":
+        return fail("engine", "its queue is not durable", "ALTER TABLE imagejobs.pgqueuer SET LOGGED;")
+    return ok("engine", "its queue is there, and durable")
 
 
 def _work(work: Work) -> list[Finding]:
@@ -145,7 +137,7 @@ def _staging(staging: Staging, limit_bytes: int) -> Finding:
     oldest = f"the oldest for {_ago(staging.oldest_waiting_seconds)}"
     room = f"{staging.size_bytes / 1e6:.1f} of {limit_bytes / 1e6:.1f} MB"
     detail = f"paid pictures that wait for the storage: {staging.waiting}, {oldest}; {room}"
-    advice = "See that the storage is well; then retry the jobs that `imagejobs jobs ls --status failed` lists: it is free."
+    advice = f"See that the storage is well. {free_retries(staging.free_retries) or 'Their jobs go on by themselves.'}"
     if staging.size_bytes >= limit_bytes:
         return fail("staging", f"{detail}: nothing more is bought", advice)
     return warn("staging", detail, advice)
@@ -153,13 +145,9 @@ def _staging(staging: Staging, limit_bytes: int) -> Finding:
 
 def _circuits(settings: Settings, circuits: list[OpenCircuit]) -> list[Finding]:
     """Those of the keys in use here; another key starts with a closed one."""
-    ours = [
-        circuit
-        for circuit in circuits
-        if key_fingerprints(settings, [circuit.account.provider]).get(circuit.account.provider)
-        == circuit.account.fingerprint
-    ]
-    return [_open(circuit) for circuit in ours] or [ok("circuits", "all closed: no provider is known not to work")]
+    used = key_fingerprints(settings, [circuit.account.provider for circuit in circuits])
+    ours = [_open(circuit) for circuit in circuits if used.get(circuit.account.provider) == circuit.account.fingerprint]
+    return ours or [ok("circuits", "all closed: no provider is known not to work")]
 
 
 def _open(circuit: OpenCircuit) -> Finding:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
 from asyncpg import Record
 
 from imagejobs.app.findings import Finding, Level, fail, ok, warn
-from imagejobs.cli.advice import next_step
+from imagejobs.cli.advice import free_retries, next_step
 from imagejobs.cli.console import AsJson, command_app, credits_of
 from imagejobs.cli.doctor import examine
 from imagejobs.cli.findings import collected, report
@@ -23,6 +23,7 @@ from imagejobs.cli.progress import Progress
 from imagejobs.cli.readiness import lets_in
 from imagejobs.cli.remote import client_of
 from imagejobs.client import Client, ClientError, Interrupted, Wait
+from imagejobs.db import condition
 from imagejobs.db.verify import BROKEN, Statement, answer, broken
 from imagejobs.settings import Settings, load_settings
 
@@ -181,15 +182,16 @@ async def table_findings(settings: Settings, job_id: str | None) -> AsyncIterato
         return
     with located(settings) as found:
         async with opened(found.settings) as database, database.connection() as connection:
+            free = (await condition.staging(connection)).free_retries
             for statement in Statement:
-                yield _judged(statement, await answer(connection, statement), job_id)
+                yield _judged(statement, await answer(connection, statement), job_id, free)
             if names := await broken(connection):
                 yield fail("books", f"broken: {'; '.join(names)}", "`imagejobs verify` shows the rows; report it as a bug.")
             else:
                 yield ok("books", f"rows and money agree: {len(BROKEN)} invariants hold")
 
 
-def _judged(statement: Statement, rows: Sequence[Record], job_id: str | None) -> Finding:
+def _judged(statement: Statement, rows: Sequence[Record], job_id: str | None, free: Sequence[UUID]) -> Finding:
     subject, detail = statement.name.lower().replace("_", " "), f"{len(rows) or 'none'} found"
     match statement:
         case Statement.INDEXES if missing := _INDEXES - {row["indexname"] for row in rows}:
@@ -203,7 +205,6 @@ def _judged(statement: Statement, rows: Sequence[Record], job_id: str | None) ->
         case Statement.WAITING if rows:
             return warn(subject, detail, "See the workers above; `imagejobs jobs ls --status queued` lists them.")
         case Statement.FAILED_UPLOADS if rows:
-            return warn(
-                subject, detail, f"The pictures are kept: `imagejobs jobs retry {rows[0]['id']}` is free, and so on."
-            )
+            kept = free_retries([row["id"] for row in rows if row["id"] in free])
+            return warn(subject, detail, kept or "Their pictures are not kept any more: a retry buys again.")
     return ok(subject, detail)

@@ -1,7 +1,9 @@
 """How the server, the schema and the work on it are: what an operator asks when something is wrong. Nothing is written."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
+from imagejobs.db.attempts import UNSTORED
 from imagejobs.db.pool import Connection
 from imagejobs.db.rows import value_from
 
@@ -12,11 +14,15 @@ _OVERDUE_SECONDS = 360  # the sweep leaves a running job five minutes beyond its
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """The server itself; `clock` is its Unix time at the moment of asking."""
+    """The server itself; `clock` is its Unix time at the moment of asking.
+
+    `queue_persistence`: that of the engine's queue in PostgreSQL's catalogue: `p` survives a crash; None for no table.
+    """
 
     version: str
     fsync: str
     clock: float
+    queue_persistence: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,28 +52,25 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Staging:
-    """Paid pictures that are kept and not stored: those that wait for more than five minutes, and the bytes of all."""
+    """Paid pictures that are still to be stored: those that wait for more than five minutes, and the bytes of all.
+
+    `free_retries`: the jobs that ended without them, and whose retry buys nothing.
+    """
 
     waiting: int
     oldest_waiting_seconds: float
     size_bytes: int
+    free_retries: tuple[UUID, ...]
 
 
 async def server(connection: Connection) -> Server:
-    """Version, durability and clock."""
+    """Version, durability, clock and queue."""
     row = await connection.fetchrow(
         "SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, "
-        "extract(epoch FROM clock_timestamp())::float8 AS clock"
+        "extract(epoch FROM clock_timestamp())::float8 AS clock, "
+        "(SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('imagejobs.pgqueuer')) AS queue_persistence"
     )
     return value_from(Server, row)
-
-
-async def queue_persistence(connection: Connection) -> str | None:
-    """That of the engine's queue in PostgreSQL's catalogue: `p` survives a crash; None for no table."""
-    found: str | None = await connection.fetchval(
-        "SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('imagejobs.pgqueuer')"
-    )
-    return found
 
 
 async def work(connection: Connection) -> Work:
@@ -85,12 +88,13 @@ async def staging(connection: Connection) -> Staging:
     return value_from(Staging, await connection.fetchrow(_STAGING, _WAITING_SECONDS))
 
 
-_STAGING = """
+_STAGING = f"""
 SELECT count(*) FILTER (WHERE staged_at < now() - make_interval(secs => $1)) AS waiting,
        coalesce(extract(epoch FROM now() - min(staged_at)), 0)::float8 AS oldest_waiting_seconds,
-       coalesce(sum(size_bytes), 0)::int8 AS size_bytes
-FROM imagejobs.staged_bytes
-"""
+       coalesce(sum(staged_bytes.size_bytes), 0)::int8 AS size_bytes,
+       coalesce(array_agg(DISTINCT job.id) FILTER (WHERE status IN ('failed', 'canceled')), '{{}}') AS free_retries
+{UNSTORED}
+"""  # noqa: S608
 
 _PACE = """
 SELECT count(*) AS pictures,
