@@ -305,5 +305,7 @@ def _cloud_settings() -> Mapping[str, str]:
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:
-    said = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    said = message.removeprefix("Value error, ").partition(", unable to parse")[0].replace("Input should be", "must be")
+    said = said.replace("valid integer", "whole number").replace("a valid number", "a number")
+    said = said.replace("less than or equal to", "at most").replace("greater than or equal to", "at least")
     return f"{'.'.join(map(str, location))}: {said}."

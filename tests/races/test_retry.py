@@ -84,6 +84,7 @@ async def test_c22_what_was_refused_was_no_retry(paid: World, provider: Scripted
     job_id = await failed(paid, provider)
     ahead = await retry(paid, job_id, 1)
     assert (ahead.status_code, ahead.json()["reason"]) == (409, "invalid_transition")
+    assert ahead.json()["detail"] == "This job's retryCount is 0, not 1: send the one it has."
     async with paid.deps.database.transaction() as tx:
         await budgets.set_cap(tx, BudgetScope.INSTANCE, "", BudgetPeriod.DAY, 0)
     assert [(await retry(paid, job_id, 0)).status_code for _ in range(2)] == [402, 402]

@@ -47,7 +47,9 @@ def test_d1_the_port_is_3001_unless_said_otherwise_and_an_empty_value_says_nothi
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("PORT", "70000", "PORT"),
+        ("PORT", "70000", "^PORT: must be at most 65535.$"),
+        ("PORT", "abc", "^PORT: must be a whole number.$"),
+        ("IMAGEJOBS_SWEEP_SECONDS", "soon", "^IMAGEJOBS_SWEEP_SECONDS: must be a number.$"),
         ("IMAGEJOBS_LOG_LEVEL", "loud", "debug, info"),
         ("IMAGEJOBS_CONCURRENCY", "0", "CONCURRENCY"),
     ],

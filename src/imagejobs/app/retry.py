@@ -43,9 +43,10 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
             return Retried(job=job, told=await events.of_retry(tx, job_id, retry_count + 1), is_replay=True)
         is_paid = await attempts.has_unstored_picture(tx, job_id)
         is_over = job.status is JobStatus.FAILED or (job.status is JobStatus.CANCELED and is_paid)
-        if not is_over or (retry_count or 0) > job.retry_count:
-            at = f"{job.status.value}, with retryCount {job.retry_count}"
-            raise InvalidTransition(f"Only a failed job can be retried; this one is {at}.")
+        if not is_over:
+            raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
+        if (retry_count or 0) > job.retry_count:
+            raise InvalidTransition(f"This job's retryCount is {job.retry_count}, not {retry_count}: send the one it has.")
         job = job if is_paid else await _assigned(deps, tx, job)
         estimated = 0 if is_paid else await _reserve(deps, tx, job, caller)
         may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
