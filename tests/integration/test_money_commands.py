@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imagejobs.app.keys import create_key
 from tests.support.world import World
 
 pytestmark = pytest.mark.database
@@ -58,3 +59,20 @@ async def test_spend_and_verify_tell_what_is_and_verify_finds_what_is_wrong(worl
     findings = json.loads(said)
     assert (code, findings["isSound"], len(findings["missing"])) == (1, False, 1)
     assert "events without a gap, up to the row's own count" in findings["broken"]
+
+
+async def test_a_cap_is_for_a_key_that_there_is_and_says_where_its_project_is_not_made_yet(
+    world: World, tmp_path: Path
+) -> None:
+    code, said = await imagejobs(world, "budgets", "set", "1", "--key", "zzz", data_dir=tmp_path)
+    assert (code, said) == (5, "imagejobs: There is no key zzz: `imagejobs keys ls` lists them.\n")
+    key = await create_key(world.deps.database, "k")
+    assert (await imagejobs(world, "budgets", "set", "1", "--key", key.id, data_dir=tmp_path))[0] == 0
+    code, said = await imagejobs(world, "budgets", "set", "1", "--project", "film", data_dir=tmp_path)
+    assert (code, "There is no project film yet" in said) == (0, True)
+    await world.generate()
+    code, said = await imagejobs(world, "budgets", "set", "2", "--project", "film", data_dir=tmp_path)
+    assert (code, said) == (0, "At most 2.00 dollars per day for the project film.\n")
+    assert await world.scalar("SELECT array_agg(scope_id ORDER BY scope_id) FROM imagejobs.budgets") == sorted(
+        [key.id, "film"]
+    )

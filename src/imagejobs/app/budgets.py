@@ -2,16 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
-from imagejobs.db import budgets
+from imagejobs.app.keys import NO_KEY
+from imagejobs.db import access, budgets
 from imagejobs.db.budgets import Budget, BudgetPeriod, BudgetScope, Spend
 from imagejobs.db.pool import Database
 from imagejobs.errors import NotFound
 
 
-async def set_cap(database: Database, scope: BudgetScope, scope_id: str, period: BudgetPeriod, micros: int) -> None:
-    """Make or change a cap. What is reserved already goes on, and counts."""
+async def set_cap(database: Database, scope: BudgetScope, scope_id: str, period: BudgetPeriod, micros: int) -> bool:
+    """Make or change a cap; whether its project exists yet; `NotFound` for a key. What is reserved goes on, and counts."""
     async with database.transaction() as tx:
+        if scope is BudgetScope.KEY and await access.key_by_id(tx, scope_id) is None:
+            raise NotFound(NO_KEY.format(scope_id))
         await budgets.set_cap(tx, scope, scope_id, period, micros)
+        return scope is not BudgetScope.PROJECT or await access.project(tx, scope_id) is not None
 
 
 async def remove_cap(database: Database, scope: BudgetScope, scope_id: str, period: BudgetPeriod) -> None:

@@ -11,6 +11,7 @@ from imagejobs.domain.access import KeyText, Scope, make_key
 from imagejobs.errors import NotFound
 
 DEFAULT_SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.CREATE_PROJECTS})
+NO_KEY = "There is no key {}: `imagejobs keys ls` lists them."
 
 
 async def create_key(
@@ -56,4 +57,4 @@ async def revoke_key(database: Database, key_id: str) -> None:
     """Make a key useless everywhere within seconds; a repeat changes nothing."""
     async with database.transaction() as tx:
         if not await access.revoke_key(tx, key_id):
-            raise NotFound(f"There is no key {key_id}: `imagejobs keys ls` lists them.")
+            raise NotFound(NO_KEY.format(key_id))

@@ -10,7 +10,7 @@ from imagejobs.app.users import permitted
 from imagejobs.db import access, budgets
 from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.requests import ImageRequest
-from imagejobs.errors import BudgetExhausted, ImageJobsError, NoProviderConfigured, NotFound
+from imagejobs.errors import BudgetExhausted, ImageJobsError, NoProviderConfigured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ async def quote(deps: Deps, caller: Caller, request: ImageRequest) -> Quoted:
         target, obstacle = target_of(deps, replace(request, max_cost_micros=None)), over_max_cost
     full = None
     async with deps.database.connection() as connection:
-        if not caller.creates_projects and not await access.project_exists(connection, request.project_id):
-            raise NotFound("There is no such project.")
+        if not caller.creates_projects and await access.project(connection, request.project_id) is None:
+            raise caller.no_project()
         if target.quote is not None:
             micros = target.quote.micros * request.n
             full = await budgets.without_room(connection, request.project_id, caller.key_id, micros)

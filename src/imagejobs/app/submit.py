@@ -165,8 +165,8 @@ async def require_project(deps: Deps, tx: Transaction, caller: Caller, project_i
         return
     if caller.creates_projects:
         await access.ensure_projects(tx, [project_id], caller.key_id)
-    elif not await access.project_exists(tx, project_id):
-        raise errors.NotFound("There is no such project.")
+    elif await access.project(tx, project_id) is None:
+        raise caller.no_project()
 
 
 def _new_jobs(

@@ -1,5 +1,6 @@
 """`imagejobs budgets`: caps on spending."""
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.budgets import list_budgets, remove_cap, set_cap
-from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, instant_of, print_rows
+from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, instant_of, print_rows, printable
 from imagejobs.cli.local import use_database
 from imagejobs.db.budgets import Budget, BudgetPeriod, BudgetScope
 from imagejobs.domain.money import MICROS
@@ -38,7 +39,8 @@ def set_budget(
     """
     scope, scope_id = _scope(project, key)
     micros = int(Decimal(str(dollars)) * MICROS)
-    use_database(lambda database: set_cap(database, scope, scope_id, per, micros))
+    if not use_database(lambda database: set_cap(database, scope, scope_id, per, micros)):
+        print(f"There is no project {printable(scope_id)} yet; the cap holds as soon as there is.", file=sys.stderr)
     print(f"At most {dollars:.2f} dollars per {per.value} for the {scope.value} {scope_id}".rstrip() + ".")
 
 

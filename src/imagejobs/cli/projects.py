@@ -94,12 +94,7 @@ def list_members(project_id: ProjectId, as_json: AsJson = False) -> None:
     """
     found = use_database(lambda database: members_of(database, project_id), if_not_found=_HINT)
     rows = [
-        {
-            "userId": one.user_id,
-            "role": one.role.value,
-            "source": "members" if one.confirmed_seconds_ago is None else "ownership_query",
-            "createdAt": instant_of(one.created_at),
-        }
+        {"userId": one.user_id, "role": one.role.value, "source": one.source, "createdAt": instant_of(one.created_at)}
         for one in found
     ]
     print_rows(rows, ("user", "role", "by", "since"), _cells, as_json=as_json)

@@ -38,21 +38,11 @@ FROM imagejobs.api_keys AS key LEFT JOIN imagejobs.api_key_projects AS bound ON 
 
 async def insert_key(tx: Transaction, key: ApiKey) -> None:
     """Write the key and its bindings; the projects it is bound to must exist."""
-    await tx.execute(
-        "INSERT INTO imagejobs.api_keys (id, secret_sha256, name, scopes, is_bound, expires_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6)",
-        key.id,
-        key.secret_sha256,
-        key.name,
-        sorted(key.scopes),
-        key.is_bound,
-        key.expires_at,
-    )
-    await tx.execute(
-        "INSERT INTO imagejobs.api_key_projects (key_id, project_id) SELECT $1, unnest($2::text[])",
-        key.id,
-        sorted(key.project_ids),
-    )
+    columns = "id, secret_sha256, name, scopes, is_bound, expires_at"
+    statement = f"INSERT INTO imagejobs.api_keys ({columns}) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 - a constant
+    await tx.execute(statement, key.id, key.secret_sha256, key.name, sorted(key.scopes), key.is_bound, key.expires_at)
+    bind = "INSERT INTO imagejobs.api_key_projects (key_id, project_id) SELECT $1, unnest($2::text[])"
+    await tx.execute(bind, key.id, sorted(key.project_ids))
 
 
 async def key_by_id(connection: Connection, key_id: str) -> ApiKey | None:
@@ -63,9 +53,8 @@ async def key_by_id(connection: Connection, key_id: str) -> ApiKey | None:
 
 async def all_keys(connection: Connection) -> list[ApiKey]:
     """Every key, oldest first."""
-    return [
-        value_from(ApiKey, row) for row in await connection.fetch(_KEY + " GROUP BY key.id ORDER BY key.created_at, key.id")
-    ]
+    rows = await connection.fetch(_KEY + " GROUP BY key.id ORDER BY key.created_at, key.id")
+    return [value_from(ApiKey, row) for row in rows]
 
 
 async def revoke_key(tx: Transaction, key_id: str) -> bool:
@@ -87,16 +76,8 @@ async def touch_key(connection: Connection, key_id: str) -> None:
 
 async def ensure_projects(tx: Transaction, project_ids: Sequence[str], created_by: str | None) -> None:
     """Make the projects that do not exist yet."""
-    await tx.execute(
-        "INSERT INTO imagejobs.projects (id, created_by) SELECT unnest($1::text[]), $2 ON CONFLICT (id) DO NOTHING",
-        list(project_ids),
-        created_by,
-    )
-
-
-async def project_exists(connection: Connection, project_id: str) -> bool:
-    """Whether anybody made that project."""
-    return bool(await connection.fetchval("SELECT true FROM imagejobs.projects WHERE id = $1", project_id))
+    statement = "INSERT INTO imagejobs.projects (id, created_by) SELECT unnest($1::text[]), $2 ON CONFLICT (id) DO NOTHING"
+    await tx.execute(statement, list(project_ids), created_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,23 +99,17 @@ async def project(connection: Connection, project_id: str) -> Project | None:
 
 async def all_projects(connection: Connection) -> list[Project]:
     """Every project, oldest first."""
-    return [
-        value_from(Project, row)
-        for row in await connection.fetch("SELECT * FROM imagejobs.projects ORDER BY created_at, id")
-    ]
+    rows = await connection.fetch("SELECT * FROM imagejobs.projects ORDER BY created_at, id")
+    return [value_from(Project, row) for row in rows]
 
 
 async def put_project(tx: Transaction, project_id: str, name: str | None, policy: str, created_by: str) -> bool:
     """Make the project, or give it this name and policy; whether it is new."""
-    made = await tx.fetchval(
+    statement = (
         "INSERT INTO imagejobs.projects (id, name, on_unknown_outcome, created_by) VALUES ($1, $2, $3, $4) "
-        "ON CONFLICT (id) DO UPDATE SET name = $2, on_unknown_outcome = $3 RETURNING xmax = 0",
-        project_id,
-        name,
-        policy,
-        created_by,
+        "ON CONFLICT (id) DO UPDATE SET name = $2, on_unknown_outcome = $3 RETURNING xmax = 0"
     )
-    return bool(made)
+    return bool(await tx.fetchval(statement, project_id, name, policy, created_by))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +121,13 @@ class Membership:
     role: Role
     created_at: datetime
     confirmed_seconds_ago: float | None
+    source: str
 
 
-_MEMBERSHIP = "SELECT *, extract(epoch FROM now() - confirmed_at)::float8 AS confirmed_seconds_ago FROM imagejobs.members "
+_MEMBERSHIP = """
+SELECT *, extract(epoch FROM now() - confirmed_at)::float8 AS confirmed_seconds_ago,
+    CASE WHEN confirmed_at IS NULL THEN 'members' ELSE 'ownership_query' END AS source FROM imagejobs.members
+"""
 
 
 async def memberships(connection: Connection, user_id: str) -> list[Membership]:
@@ -165,13 +144,11 @@ async def members(connection: Connection, project_id: str) -> list[Membership]:
 
 async def put_member(tx: Transaction, project_id: str, user_id: str, role: Role) -> None:
     """Give the user this role, whatever the ownership query says from now on."""
-    await tx.execute(
+    statement = (
         "INSERT INTO imagejobs.members (project_id, user_id, role) VALUES ($1, $2, $3) "
-        "ON CONFLICT (project_id, user_id) DO UPDATE SET role = $3, confirmed_at = NULL",
-        project_id,
-        user_id,
-        role.value,
+        "ON CONFLICT (project_id, user_id) DO UPDATE SET role = $3, confirmed_at = NULL"
     )
+    await tx.execute(statement, project_id, user_id, role.value)
 
 
 async def remove_member(tx: Transaction, project_id: str, user_id: str) -> bool:

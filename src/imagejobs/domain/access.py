@@ -92,8 +92,13 @@ class Caller:
         if self.user_id is None and operation.scope is not Scope.ADMIN:
             self.require(operation.scope)
         if not self.sees(project_id):
-            raise NotFound("There is no such project.")
+            raise self.no_project()
         self.require_allowed(project_id, operation)
+
+    def no_project(self) -> NotFound:
+        """That the project does not exist; a key that sees every project is told what it lacks to make it."""
+        lacks = f", and this key lacks the scope {Scope.CREATE_PROJECTS} to make it" if self.project_ids is None else ""
+        return NotFound(f"There is no such project{lacks}.")
 
     def require_allowed(self, project_id: str, operation: Operation) -> None:
         """Refuse what the caller's scopes, or the user's role in a project they see, do not allow."""
