@@ -144,6 +144,9 @@ def http_page(app: FastAPI) -> str:
             "all. Or send the access token of a [Supabase user](../how-to/supabase-users.md): what they may do depends on\n",
             "their [role](access.md) in the project. Beside the answers named here, every route may end in an\n",
             "[error](#errors).\n\n",
+            "The ids of projects, users and styles are yours and may hold anything. In an address encode each one whole\n",
+            "(`encodeURIComponent`), a slash as `%2F`; a proxy in front must hand the path on as it came. Programs take\n",
+            "`.` and `..` out of addresses, encoded or not: do not call anything so.\n\n",
             table(["route", "", "scope", "answers"], rows),
             *sections,
             "\n## Errors\n\n",
@@ -196,7 +199,8 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     if parameters:
         lines.append("\n" + table(["parameter", "in", "values", "default", "meaning"], parameters))
     if "requestBody" in operation:
-        lines.append(f"\nBody: {_linked(operation['requestBody'])}.\n")
+        content = operation["requestBody"]["content"]
+        lines.append(f"\nBody: {_linked(operation['requestBody']) or ', '.join(f'`{one}`' for one in content)}.\n")
     for status, answer in sorted(operation["responses"].items()):
         if int(status) < 400 and (link := _linked(answer)):
             lines.append(f"\n{status}: {link}. {answer['description']}\n".replace(" Successful Response\n", "\n"))
@@ -215,10 +219,11 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return title + ", ".join(f"`{value}`" for value in schema["enum"]) + "\n"
     rows = [
-        [f"`{member}`", _type(values), "required" if member in required else _given(values)]
+        [f"`{member}`", _type(values), "required" if member in required else _given(values), values.get("description", "")]
         for member, values in schema["properties"].items()
     ]
-    return title + table(["member", "values", "default"], rows)
+    width = 4 if any(row[3] for row in rows) else 3
+    return title + table(["member", "values", "default", "meaning"][:width], [row[:width] for row in rows])
 
 
 def _given(schema: Mapping[str, Any]) -> str:
@@ -261,7 +266,7 @@ def _problems() -> str:
                 f"[`{error.reason}`](errors.md#{error.reason})"
             )
     rows = [[str(status), f"`{code}`", ", ".join(reasons)] for (status, code), reasons in sorted(found.items())]
-    example: ImageJobsError = errors.InvalidField("width", "input should be less than or equal to 16384.")
+    example: ImageJobsError = errors.InvalidField("width", "must be at most 16384.")
     body = json.dumps(json.loads(bytes(problem(example).body)), indent=2)
     return (
         "Every failure is a problem document (RFC 9457), `application/problem+json`. `detail` is a sentence for a\n"

@@ -61,6 +61,8 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"priority": 11}, "priority", "10"),
     ({"deadlineSeconds": 0}, "deadlineSeconds", "1"),
     ({"maxCost": -1}, "maxCost", "0"),
+    ({"maxCost": "1.5"}, "maxCost", "must be a number."),
+    ({"maxCost": True}, "maxCost", "must be a number."),
     ({"tags": ["t"] * 33}, "tags", "at most 32 items"),
     ({"tags": "t"}, "tags", "list"),
     ({"referenceImages": [{"role": "style"}]}, "referenceImages.0", "url"),
@@ -90,6 +92,17 @@ async def test_a16_a_bad_field_is_named_with_its_limit(world: World, change: dic
     assert (body["code"], body["status"]) == ("PERMANENT", 422)
     assert body["error"]["message"] == body["detail"]
     assert await rows(world) == 0
+
+
+@pytest.mark.parametrize(
+    "word", ["yesterday", "2026-11-26", "2026-11-26T00:00:00", "1764115200", "", "2026-13-01T00:00:00Z"]
+)
+@pytest.mark.parametrize("name", ["createdAfter", "createdBefore"])
+async def test_a16_an_instant_is_told_with_its_form(world: World, name: str, word: str) -> None:
+    answer = await world.client.get("/api/images/jobs", params={name: word})
+    body = answer.json()
+    assert (answer.status_code, body["field"]) == (422, name)
+    assert body["detail"] == f"{name}: must be an instant with its zone, like 2026-11-26T00:00:00Z."
 
 
 JSON = {"content-type": "application/json"}
@@ -181,7 +194,11 @@ async def test_a_key_without_the_scope_or_revoked_is_refused(world: World) -> No
     assert (await world.generate()).status_code == 403
     maker = await create_key(world.deps.database, "maker", scopes=[Scope.READ, Scope.WRITE])
     world.client.headers["authorization"] = f"Bearer {maker}"
-    assert (await world.generate(projectId="not-made-yet")).status_code == 404
+    lacking = await world.generate(projectId="not-made-yet")
+    quoted = await world.client.post("/api/images/quote", json={**GOOD, "projectId": "not-made-yet"})
+    assert lacking.status_code == 404
+    assert "this key lacks the scope projects:create" in lacking.json()["detail"]
+    assert lacking.json() == quoted.json()
     await world.scalar("UPDATE imagejobs.api_keys SET revoked_at = now() WHERE id = $1", maker.id)
     world.deps.keys.clear()
     assert (await world.generate()).status_code == 401

@@ -19,7 +19,7 @@ _PROBLEM = "application/problem+json"
 async def require_declared(answer: httpx2.Response) -> None:
     """Fail where the route may not answer so; what is no route of ours, or another method, is nobody's to declare."""
     asked, media_type = answer.request, answer.headers.get("content-type", "").partition(";")[0]
-    if media_type == _PROBLEM:
+    if media_type == _PROBLEM and asked.method != "HEAD":
         Problem.model_validate_json(await answer.aread())
     path = re.sub(r"\?.*", "", asked.url.raw_path.decode())
     for pattern, operations in _PATHS:

@@ -61,6 +61,7 @@ export interface GenerateAnswer {
 /** One request for one picture, or for `n` of them. */
 export interface GenerateBody {
   readonly projectId: string
+  /** `main` for `generate` and `edit`; the others require it. */
   readonly branchId?: string | null
   readonly jobType: JobType
   readonly prompt: string
@@ -85,7 +86,7 @@ export interface GenerateBody {
   readonly fallback?: ReadonlyArray<string>
   readonly priority?: number
   readonly deadlineSeconds?: number | null
-  readonly maxCost?: number | string | null
+  readonly maxCost?: number | null
   readonly tags?: ReadonlyArray<string>
   readonly fit?: Fit | null
   readonly onUnknownOutcome?: 'fail' | 'retry_once' | null

@@ -31,6 +31,6 @@ def to_credits(micros: int, micros_per_credit: int = MICROS) -> Decimal:
     return (Decimal(micros) / Decimal(micros_per_credit)).quantize(_SIX_PLACES, ROUND_HALF_EVEN)
 
 
-def from_credits(credit: Decimal, micros_per_credit: int = MICROS) -> int:
-    """Micro-dollars for an amount of credits, rounded half to even."""
-    return int((credit * micros_per_credit).quantize(Decimal(1), ROUND_HALF_EVEN))
+def from_credits(credit: Decimal | float, micros_per_credit: int = MICROS) -> int:
+    """Micro-dollars for an amount of credits as it is written, rounded half to even."""
+    return int((Decimal(str(credit)) * micros_per_credit).quantize(Decimal(1), ROUND_HALF_EVEN))

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from imagejobs.web.api.answers import Problem
+from imagejobs.web.api.requests import GenerateBody, reads
 
 _PLACE = "#/components/schemas/{model}"
 _BODY = {"application/problem+json": {"schema": {"$ref": _PLACE.format(model="Problem")}}}
@@ -21,8 +22,9 @@ class DescribedApi(FastAPI):
             return self.openapi_schema
         document = super().openapi()
         schemas = document["components"]["schemas"]
-        schemas["Problem"] = Problem.model_json_schema(ref_template=_PLACE)
-        schemas |= schemas["Problem"].pop("$defs")
+        for body in (Problem, GenerateBody):  # of which the framework knows nothing, and the bounds as floats only
+            schemas[body.__name__] = body.model_json_schema(ref_template=_PLACE)
+            schemas |= schemas[body.__name__].pop("$defs")
         for name in ("HTTPValidationError", "ValidationError"):
             del schemas[name]
         for path, operations in document["paths"].items():
@@ -34,6 +36,9 @@ class DescribedApi(FastAPI):
 def _describe_failures(path: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     answers.pop("422", None)
+    if "304" in answers:
+        known = reads(If_None_Match="The `ETag` of an earlier answer: 304 while it holds.")["parameters"]
+        operation.setdefault("parameters", []).extend(known)
     own = {int(status) for status in answers if int(status) >= 400 and "security" in operation}
     for status in sorted({*own, *_failures(path, operation)}):
         answers.setdefault(str(status), {"description": HTTPStatus(status).phrase})["content"] = _BODY

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from imagejobs import errors
 from imagejobs.errors import ImageJobsError
@@ -100,7 +101,10 @@ def _from_http(request: Request, error: HTTPException) -> ImageJobsError:
         case 404:
             return errors.NotFound("There is nothing at this address.")
         case 405:
-            allow = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow") or ""
+            # Not what the error says: the router names the methods of one route of the address only.
+            scopes = [{**request.scope, "method": one} for one in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")]
+            taken = (one for one in scopes if any(route.matches(one)[0] is Match.FULL for route in request.app.routes))
+            allow = ", ".join(one["method"] for one in taken)
             return errors.MethodNotAllowed(f"This address does not take {request.method}; it takes {allow}.", allow)
         case 413:
             return errors.BodyTooLarge(error.detail)
@@ -132,22 +136,17 @@ _SENTENCES = {
     "string_type": "must be text, a string",
     "too_short": "must not be empty: at least {min_length} character",
     "int_type": "must be an integer",
-    "int_from_float": "must be an integer",
     "int_parsing": "must be an integer",
     "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
-    "list_type": "must be a list",
     "too_long": "must have at most {max_length} {parts}",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
-    "dict_type": "must be an object",
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
-    "decimal_type": "must be a number",
-    "decimal_parsing": "must be a number",
+    "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "uuid_parsing": "must be a UUID",
     "uuid_type": "must be a UUID",

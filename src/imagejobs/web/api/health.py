@@ -12,12 +12,14 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Is the process alive")
+@router.head("/healthz", include_in_schema=False)
 async def alive() -> dict[str, str]:
     """Answers as long as the process does."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get("/readyz", summary="Can jobs be accepted", responses={503: {"content": {"application/json": {}}}})
+@router.head("/readyz", include_in_schema=False)
 async def ready(deps: WiredDeps) -> Response:
     """200 while the database answers and has the schema this version needs."""
     try:

@@ -19,13 +19,14 @@ from imagejobs.domain.money import to_credits
 from imagejobs.errors import MalformedRequest, NotFound
 from imagejobs.web.api import answers, cursors
 from imagejobs.web.api.answers import JobBody, RetryAnswer, job_json
-from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody
+from imagejobs.web.api.requests import MAX_KEY, ChangeBody, GenerateBody, ListQuery, ResolveBody, RetryBody, reads
 from imagejobs.web.api.streams import MEDIA_TYPE, event_json, last_seen, stream_of, wants_stream
 from imagejobs.web.auth import Asker, WiredDeps, asking_again
 
 router = APIRouter(prefix="/api/images", tags=["jobs"])
 
 _LONGEST_WAIT_SECONDS = 60
+_WAITING = reads(Prefer="`wait=30`: answer when the job is finished, after so many seconds at the latest.")
 _ANY_FAILURE = RetryBody()
 
 
@@ -34,6 +35,7 @@ _ANY_FAILURE = RetryBody()
     status_code=202,
     response_model=answers.GenerateAnswer,
     responses={200: {"model": answers.GenerateAnswer, "description": "The key named this job before."}, 402: {}},
+    openapi_extra=reads(Idempotency_Key="As the member `idempotencyKey`; both and different is refused with 400."),
     summary="Make a picture",
 )
 async def generate(request: Request, body: GenerateBody, deps: WiredDeps, caller: Asker) -> Response:
@@ -67,7 +69,7 @@ def _idempotency_key(request: Request, from_body: str | None) -> str | None:
     return key
 
 
-@router.get("/jobs/{job_id}", response_model=JobBody, responses={304: {}}, summary="Read a job")
+@router.get("/jobs/{job_id}", response_model=JobBody, responses={304: {}}, openapi_extra=_WAITING, summary="Read a job")
 async def read_job(job_id: str, request: Request, deps: WiredDeps, caller: Asker) -> Response:
     """The job as it stands; with `If-None-Match` a 304 while nothing changed.
 
@@ -113,6 +115,7 @@ async def read_jobs(request: Request, query: Annotated[ListQuery, Query()], deps
     "/jobs/{job_id}/events",
     response_model=answers.EventList,
     responses={200: {"content": {MEDIA_TYPE: {}}}, 204: {"description": "No further event can come."}, 304: {}},
+    openapi_extra=reads(Last_Event_ID="Behind which a stream begins.", last_event_id="The same; the header wins."),
     summary="What happened to a job",
 )
 async def read_events(
@@ -198,6 +201,6 @@ def _fresh(request: Request, document: dict[str, Any]) -> Response:
     """The document, or 304 where the caller has it already."""
     body, etag = _rendered(document)
     headers = {"cache-control": "private, no-cache", "etag": etag}
-    if etag in request.headers.get("if-none-match", ""):
+    if request.method == "GET" and etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

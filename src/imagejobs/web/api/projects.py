@@ -6,15 +6,14 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
 from imagejobs.app.projects import ProjectWords, get_project, list_members, put_member, put_project, remove_member
-from imagejobs.db.access import Membership, Project
 from imagejobs.domain.access import Role
-from imagejobs.web.api.answers import iso
-from imagejobs.web.api.requests import Id, Wire
+from imagejobs.web.api.answers import document
+from imagejobs.web.api.requests import ById, Id, Wire
 from imagejobs.web.auth import Asker, WiredDeps
 
-router = APIRouter(prefix="/api/projects", tags=["projects"])
+router = APIRouter(prefix="/api/projects", tags=["projects"], route_class=ById)
 
-ProjectId = Annotated[Id, Path(description="The project, by the application's own id.")]
+ProjectId = Annotated[Id, Path(description="The project, by the application's own id; a slash in it is `%2F`.")]
 UserId = Annotated[Id, Path(description="The user, by the `sub` of their token.")]
 
 
@@ -55,7 +54,8 @@ class MemberList(Wire):
 @router.get("/{project_id}", response_model=ProjectBody, summary="Read a project")
 async def read_project(project_id: ProjectId, deps: WiredDeps, caller: Asker) -> Response:
     """The project, for everybody who may read its jobs."""
-    return JSONResponse(_project_json(await get_project(deps, caller, project_id)))
+    project = await get_project(deps, caller, project_id)
+    return JSONResponse(document(ProjectBody, project, project_id=project.id, name=project.name))
 
 
 @router.put(
@@ -68,14 +68,15 @@ async def write_project(project_id: ProjectId, body: ProjectWrite, deps: WiredDe
     """Make the project, or replace its name and policy. A repeat changes nothing."""
     words = ProjectWords(name=body.name, on_unknown_outcome=body.on_unknown_outcome)
     project, is_new = await put_project(deps, caller, project_id, words)
-    return JSONResponse(_project_json(project), 201 if is_new else 200)
+    answer = document(ProjectBody, project, project_id=project.id, name=project.name)
+    return JSONResponse(answer, 201 if is_new else 200)
 
 
 @router.get("/{project_id}/members", response_model=MemberList, summary="List a project's members")
 async def read_members(project_id: ProjectId, deps: WiredDeps, caller: Asker) -> Response:
     """The users who have a role in the project."""
     members = await list_members(deps, caller, project_id)
-    return JSONResponse({"members": [_member_json(member) for member in members]})
+    return JSONResponse({"members": [document(MemberBody, member) for member in members]})
 
 
 @router.put("/{project_id}/members/{user_id}", status_code=204, summary="Give a user a role in a project")
@@ -92,21 +93,3 @@ async def delete_member(project_id: ProjectId, user_id: UserId, deps: WiredDeps,
     """End the membership, at once. Whom the ownership query names is back with their next request."""
     await remove_member(deps, caller, project_id, user_id)
     return Response(status_code=204)
-
-
-def _project_json(project: Project) -> dict[str, object]:
-    return {
-        "projectId": project.id,
-        "name": project.name,
-        "onUnknownOutcome": project.on_unknown_outcome,
-        "createdAt": iso(project.created_at),
-    }
-
-
-def _member_json(member: Membership) -> dict[str, object]:
-    return {
-        "userId": member.user_id,
-        "role": member.role.value,
-        "source": "members" if member.confirmed_seconds_ago is None else "ownership_query",
-        "createdAt": iso(member.created_at),
-    }

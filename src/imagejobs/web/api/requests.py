@@ -1,14 +1,18 @@
 """The requests of the native API: camelCase JSON, validated at this edge and nowhere else."""
 
 import re
+from contextlib import suppress
 from dataclasses import fields
-from decimal import Decimal
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+from starlette.routing import Match
+from starlette.types import Scope
 
 from imagejobs.db.job_reads import Filters
 from imagejobs.domain.jobs import JobStatus, JobType
@@ -54,6 +58,13 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _instant(text: str) -> datetime:
+    with suppress(ValueError):
+        if (found := datetime.fromisoformat(text)).tzinfo is not None:
+            return found
+    raise ValueError("must be an instant with its zone, like 2026-11-26T00:00:00Z")
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 Id = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Key = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_KEY)]
@@ -62,6 +73,25 @@ LongText = Annotated[Text, StringConstraints(min_length=1, max_length=4_000)]
 Address = Annotated[Text, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_web_address)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
 Edge = Annotated[int, Field(strict=True, ge=1, le=MAX_EDGE)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+def reads(**meanings: str) -> dict[str, Any]:
+    """For the OpenAPI document: what a route reads by itself, words of the query in lower case and headers otherwise."""
+    places = [(name, "query") if name.islower() else (name.replace("_", "-"), "header") for name in meanings]
+    told = zip(places, meanings.values(), strict=True)
+    return {"parameters": [{"name": n, "in": i, "description": m, "schema": {"type": "string"}} for (n, i), m in told]}
+
+
+class ById(APIRoute):
+    """A route that takes each part of the path as it was sent: a slash in an id, `%2F`, separates nothing."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if b"%" not in (sent := scope.get("raw_path") or b""):
+            return super().matches(scope)
+        path = "/".join(quote(unquote(part), safe="") for part in sent.decode("ascii", "replace").split("/"))
+        match, found = super().matches({**scope, "path": path})
+        return match, {**found, "path_params": {name: unquote(one) for name, one in found.get("path_params", {}).items()}}
 
 
 class Wire(BaseModel):
@@ -121,7 +151,7 @@ class GenerateBody(Wire):
     """One request for one picture, or for `n` of them."""
 
     project_id: Id
-    branch_id: Id | None = None
+    branch_id: Annotated[Id | None, Field(description="`main` for `generate` and `edit`; the others require it.")] = None
     job_type: JobType
     prompt: Prompt
     width: Edge = 512
@@ -150,7 +180,7 @@ class GenerateBody(Wire):
     ] = ()
     priority: Annotated[int, Field(strict=True, ge=-10, le=10)] = 0
     deadline_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = None
-    max_cost: Annotated[Decimal, Field(ge=0, le=100_000)] | None = None
+    max_cost: Annotated[float, Field(strict=True, ge=0, le=100_000, allow_inf_nan=False)] | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
     fit: Fit | None = None
     on_unknown_outcome: Literal["fail", "retry_once"] | None = None
@@ -181,7 +211,7 @@ class GenerateBody(Wire):
 class ResolveBody(Wire):
     """A person's word on an unknown outcome."""
 
-    billed: bool
+    billed: Annotated[bool, Field(strict=True)]
 
 
 class RetryBody(Wire):
@@ -208,8 +238,8 @@ class ListQuery(Wire):
     asset_id: Id | None = None
     batch_id: UUID | None = None
     tag: Tag | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=64)] | None = None
 

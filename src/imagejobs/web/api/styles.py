@@ -19,11 +19,11 @@ from imagejobs.domain.styles import (
     Style,
 )
 from imagejobs.web.api import cursors
-from imagejobs.web.api.answers import iso
-from imagejobs.web.api.requests import Id, Text, Wire, not_blank
+from imagejobs.web.api.answers import document
+from imagejobs.web.api.requests import ById, Id, Text, Wire, not_blank
 from imagejobs.web.auth import Asker, WiredDeps
 
-router = APIRouter(prefix="/api/projects/{projectId}/styles", tags=["styles"])
+router = APIRouter(prefix="/api/projects/{projectId}/styles", tags=["styles"], route_class=ById)
 
 _MAX_CURSOR = 1_100  # of an id of 200 characters of four bytes each
 
@@ -120,13 +120,5 @@ async def remove_style(project_id: ProjectId, style_id: StyleId, deps: WiredDeps
 
 
 def _json(project_id: str, style: Style) -> dict[str, Any]:
-    return {
-        "styleId": style.id,
-        "projectId": project_id,
-        "name": style.name,
-        "descriptors": list(style.descriptors),
-        "pillars": list(style.pillars),
-        "referenceImages": [str(input_id) for input_id in style.inputs],
-        "createdAt": iso(style.created_at),
-        "updatedAt": iso(style.updated_at),
-    }
+    pictures = [str(input_id) for input_id in style.inputs]
+    return document(StyleBody, style, style_id=style.id, project_id=project_id, reference_images=pictures)
