@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
@@ -59,9 +59,9 @@ def _web_address(value: str) -> str:
 
 
 def _instant(text: str) -> datetime:
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):  # as near the ends of the calendar, in another zone
         if (found := datetime.fromisoformat(text)).tzinfo is not None:
-            return found
+            return found.astimezone(UTC)
     raise ValueError("must be an instant with its zone, like 2026-11-26T00:00:00Z")
 
 
