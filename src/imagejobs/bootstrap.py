@@ -20,8 +20,8 @@ import asyncpg
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.news import hear
+from imagejobs.app.users import require_usable
 from imagejobs.db.migrate import micros_per_credit_of, migrate, require_schema
-from imagejobs.db.ownership import require_usable
 from imagejobs.db.pool import UNREADABLE_ADDRESS, Database, PoolOptions
 from imagejobs.domain.lanes import UNASSIGNED
 from imagejobs.domain.retry import RetrySchedule
@@ -75,8 +75,8 @@ async def open_deps(settings: Settings, role: Role) -> AsyncIterator[Deps]:
         async with database.connection() as connection:
             await require_schema(connection)
             micros_per_credit = await micros_per_credit_of(connection)
-            if settings.ownership_query is not None and role is Role.API:
-                await require_usable(connection, settings.ownership_query)
+        if settings.ownership_query is not None and role is Role.API:
+            await require_usable(database, settings.ownership_query)
         providers = load_providers(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.close)

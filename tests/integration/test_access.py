@@ -9,8 +9,7 @@ import httpx2
 import pytest
 
 from imagejobs.app.keys import create_key
-from imagejobs.app.users import CONFIRMED_SECONDS
-from imagejobs.db.ownership import require_usable
+from imagejobs.app.users import CONFIRMED_SECONDS, require_usable
 from imagejobs.domain.access import Caller, Operation, Role, Scope, user_caller
 from imagejobs.errors import ConfigurationError, PermissionDenied
 from imagejobs.web.server import create_app
@@ -284,6 +283,7 @@ USABLE = {
     "SELECT user_id FROM app.projects WHERE id::text = $1": True,
     "SELECT 'u' WHERE $1::text <> ''": True,
     "SELECT user_id FROM app.nothing WHERE id = $1": False,
+    "SELECT * FROM app.projects WHERE id = $1": False,  # its first column is no user
     "SELECT user_id FROM app.projects": False,
     "SELECT user_id FROM app.projects WHERE id = $1 AND user_id = $2": False,
     "SELECT 1 WHERE now() > $1": False,
@@ -297,12 +297,11 @@ USABLE = {
 @pytest.mark.parametrize("query", USABLE)
 async def test_an_ownership_query_that_cannot_work_is_refused_at_start(world: World, owned: Any, query: str) -> None:
     del owned
-    async with world.deps.database.connection() as connection:
-        if USABLE[query]:
-            await require_usable(connection, query)
-            return
-        with pytest.raises(ConfigurationError, match="IMAGEJOBS_OWNERSHIP_QUERY"):
-            await require_usable(connection, query)
+    if USABLE[query]:
+        await require_usable(world.deps.database, query)
+        return
+    with pytest.raises(ConfigurationError, match="IMAGEJOBS_OWNERSHIP_QUERY"):
+        await require_usable(world.deps.database, query)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import asyncpg
 from imagejobs.app.deps import Deps
 from imagejobs.db import access, ownership
 from imagejobs.db.access import Membership
+from imagejobs.db.pool import Database
 from imagejobs.domain.access import Caller, Operation, Role, user_caller
 from imagejobs.errors import DatabaseUnavailable
 
@@ -43,6 +44,12 @@ async def admitted(deps: Deps, caller: Caller, project_id: str) -> Caller:
         await access.ensure_projects(tx, [project_id], caller.name)
         await access.confirm_member(tx, [project_id], user_id)
     return caller.with_role(project_id, Role.ADMIN)
+
+
+async def require_usable(database: Database, query: str, *, is_asked: bool = False) -> None:
+    """Refuse an ownership query that cannot work, as `db.ownership.require_usable`."""
+    async with database.transaction() as tx:
+        await ownership.require_usable(tx, query, is_asked=is_asked)
 
 
 async def permitted(deps: Deps, caller: Caller, project_id: str, operation: Operation) -> Caller:

@@ -1,12 +1,13 @@
 """The operator's query on the application's own tables, which says whose a project is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
-from imagejobs.db.pool import Connection
 from imagejobs.errors import ConfigurationError
 from imagejobs.ports import Transaction
 
@@ -22,27 +23,34 @@ _CASTS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-async def require_usable(connection: Connection, query: str) -> None:
-    """Refuse at start what cannot work: a query that does not parse, or does not take one id and give users."""
+_NOBODYS = (str(UUID(int=0)), "0")  # the one or the other fits any type above
+_WITHOUT_OURS = """
+SELECT set_config('search_path', array_to_string(ARRAY(
+    SELECT quote_ident(name) FROM unnest(array_remove(current_schemas(false), 'imagejobs')) AS name), ', '), true)
+"""
+
+
+async def require_usable(tx: Transaction, query: str, *, is_asked: bool) -> None:
+    """Refuse what cannot work: a query that does not parse, or does not take one id and give users, one a row.
+
+    Where `is_asked`, also one that fails, as it is asked in use, for a project that nobody has.
+    """
     try:
-        statement = await connection.prepare(query)
+        _require_shape(await _prepared(tx, query))
+        with suppress(asyncpg.DataError):  # an id that the query itself cannot cast is nobody's
+            for project_id in _NOBODYS if is_asked else ():
+                await is_owner(tx, query, project_id, "")
     except asyncpg.PostgresError as error:
         raise ConfigurationError([f"{_HOW}. The database says: {error}."]) from error
-    taken = [one.name for one in statement.get_parameters()]
-    if len(taken) != 1 or not statement.get_attributes():
-        raise ConfigurationError([f"{_HOW}. It takes {len(taken)} values and must take one, and give users' ids."])
-    if taken[0] not in _CASTS:
-        raise ConfigurationError([f"{_HOW}. Its $1 is of the type {taken[0]}; cast the column to text."])
 
 
 async def is_owner(tx: Transaction, query: str, project_id: str, user_id: str) -> bool:
     """Whether the query names the user for the project; False where the id cannot be one of that table's.
 
-    Makes the transaction read-only, with a time limit of its own; what follows in it must be reads.
+    Makes the transaction read-only, with a time limit and a search path of its own; what follows in it must be reads.
     """
-    await tx.execute("SET TRANSACTION READ ONLY")
-    await tx.execute(f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
-    statement = await tx.prepare(query)
+    await tx.execute(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
+    statement = await _prepared(tx, query)
     value = _cast(statement.get_parameters(), project_id)
     if value is None:
         return False
@@ -50,6 +58,23 @@ async def is_owner(tx: Transaction, query: str, project_id: str, user_id: str) -
         if row[0] is not None and str(row[0]) == user_id:
             return True
     return False
+
+
+async def _prepared(tx: Transaction, query: str) -> "PreparedStatement[asyncpg.Record]":
+    """The query, which from here on finds no table of ours by its mere name: our schema may be called as the role is."""
+    await tx.execute(_WITHOUT_OURS)
+    return await tx.prepare(query)
+
+
+def _require_shape(statement: "PreparedStatement[asyncpg.Record]") -> None:
+    taken, given = [one.name for one in statement.get_parameters()], len(statement.get_attributes())
+    if (len(taken), given) != (1, 1):
+        problem = (
+            f"It must take one value, the id, and give one column, users' ids; it takes {len(taken)} and gives {given}."
+        )
+        raise ConfigurationError([f"{_HOW}. {problem}"])
+    if taken[0] not in _CASTS:
+        raise ConfigurationError([f"{_HOW}. Its $1 is of the type {taken[0]}; cast the column to text."])
 
 
 def _cast(parameters: Sequence[asyncpg.Type], project_id: str) -> Any:  # noqa: ANN401 - whatever type the column has
