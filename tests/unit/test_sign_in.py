@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imagejobs.cli.api import tokens_of
+from imagejobs.cli.sign_in import tokens_of
 from imagejobs.errors import ConfigurationError, TokenRefused
 from imagejobs.settings import Settings, load_settings
 from tests.support.scripted_server import Reply, scripted_server

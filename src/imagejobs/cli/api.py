@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import time
 from typing import Annotated
 
 import typer
@@ -18,14 +17,11 @@ from imagejobs.cli.console import command_app
 from imagejobs.cli.lifeline import Announcer, watch_parent
 from imagejobs.cli.listening import listen
 from imagejobs.cli.logs import configure_logging
-from imagejobs.errors import ConfigurationError
-from imagejobs.net.http import Outbound
+from imagejobs.cli.sign_in import tokens_of
 from imagejobs.settings import Settings, load_settings
 from imagejobs.web.limits import BoundedProtocol
 from imagejobs.web.rates import Rates
 from imagejobs.web.server import create_app, routes_of
-from imagejobs.web.signing_keys import SigningKeys
-from imagejobs.web.tokens import TokenRules, UserTokens
 
 app = command_app()
 
@@ -69,19 +65,6 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         first = [f"imagejobs {__version__} API on {settings.served_url}", f"pictures: {storage_place(settings)}"]
         announce("\n".join([*first, *routes_of(app)]))
         await DrainingServer(app, deps.waiters).serve([listening])
-
-
-def tokens_of(settings: Settings) -> UserTokens | None:
-    """The tokens of the Supabase project that the settings name; None where they name none, and only API keys are taken."""
-    auth = None if settings.supabase_url is None else f"{settings.supabase_url.rstrip('/')}/auth/v1"
-    issuer = settings.supabase_issuer or auth
-    keys_url = settings.supabase_jwks_url or (auth and f"{auth}/.well-known/jwks.json")
-    if issuer is None and keys_url is None and settings.supabase_jwt_secret is None:
-        return None
-    if issuer is None or (keys_url is None and settings.supabase_jwt_secret is None):
-        raise ConfigurationError(["Users' tokens need SUPABASE_URL: it says who makes them and where their keys are."])
-    keys = SigningKeys(keys_url or "", Outbound(), time.monotonic)
-    return UserTokens(TokenRules(issuer=issuer, secret=settings.supabase_jwt_secret), keys)
 
 
 def _rates(settings: Settings) -> Rates:

@@ -8,11 +8,12 @@ from imagejobs.cli.advice import free_retries
 from imagejobs.cli.home import Home
 from imagejobs.cli.local import Located, located, opened
 from imagejobs.cli.providers import advice_for
+from imagejobs.cli.sign_in import ownership_finding
 from imagejobs.db import condition, provider_state, storage_policies
 from imagejobs.db.condition import Pace, Staging, Work
 from imagejobs.db.migrate import known_migrations, schema_version
 from imagejobs.db.provider_state import OpenCircuit
-from imagejobs.errors import ConfigurationError, ImageJobsError, ProviderCreditExhausted, ProviderKeyRejected
+from imagejobs.errors import ImageJobsError, ProviderCreditExhausted, ProviderKeyRejected
 from imagejobs.settings import Settings
 
 _CLOCK_SECONDS = 5.0
@@ -33,11 +34,9 @@ async def database_findings(settings: Settings, now: Now) -> AsyncIterator[Findi
         with located(settings) as found:
             async for finding in _asked(found, now):
                 yield finding
-    except ConfigurationError as error:
-        for problem in error.problems:
-            yield fail("database", problem, _START)
     except ImageJobsError as error:
-        yield fail("database", error.detail, _START)
+        for problem in error.detail.splitlines():
+            yield fail("database", problem, _START)
 
 
 async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
@@ -50,6 +49,8 @@ async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
         yield _clock(ahead)
         if (project := supabase_project(found.settings)) is not None and await storage_policies.has_storage(connection):
             yield _policies(await storage_policies.missing(connection, project.bucket))
+        if found.settings.ownership_query is not None:
+            yield await ownership_finding(database, found.settings.ownership_query)
         schema = await schema_version(connection)
         yield _schema(schema)
         yield _engine(server.queue_persistence)
@@ -145,9 +146,9 @@ def _staging(staging: Staging, limit_bytes: int) -> Finding:
 
 def _circuits(settings: Settings, circuits: list[OpenCircuit]) -> list[Finding]:
     """Those of the keys in use here; another key starts with a closed one."""
-    used = key_fingerprints(settings, [circuit.account.provider for circuit in circuits])
-    ours = [_open(circuit) for circuit in circuits if used.get(circuit.account.provider) == circuit.account.fingerprint]
-    return ours or [ok("circuits", "all closed: no provider is known not to work")]
+    keys = key_fingerprints(settings, {circuit.account.provider for circuit in circuits})
+    ours = [circuit for circuit in circuits if keys.get(circuit.account.provider) == circuit.account.fingerprint]
+    return [_open(circuit) for circuit in ours] or [ok("circuits", "all closed: no provider is known not to work")]
 
 
 def _open(circuit: OpenCircuit) -> Finding:

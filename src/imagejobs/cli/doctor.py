@@ -16,6 +16,7 @@ from imagejobs.cli.findings import collected, report
 from imagejobs.cli.home import Home
 from imagejobs.cli.providers import CORRECT, WHOLE_SECONDS, provider_findings
 from imagejobs.cli.readiness import READY, readiness
+from imagejobs.cli.sign_in import sign_in_findings
 from imagejobs.cli.storage import storage_findings
 from imagejobs.client import Backoff, Client, ClientError, JobQuery, Refused
 from imagejobs.errors import ConfigurationError
@@ -29,11 +30,11 @@ def doctor(as_json: AsJson = False) -> None:
     """Check everything that the service needs here, and say what to do about what is wrong.
 
     It looks at the settings, the data directory, the database, its clock and its schema, the engine's tables, workers and
-    stuck jobs, how long pictures take, open circuits, the storage with its key, bucket and policies, each provider (free of
-    charge), the running service and your key to it. Nothing is made or changed that stays: small files are written where
-    pictures are kept and removed again, and an embedded database that is stopped runs for a moment. Each line begins with
-    ✓, with ✗ and has the next step below it, or with a dash for what may do as it is. The exit code is 1 if a check failed
-    (✗).
+    stuck jobs, how long pictures take, open circuits, the storage with its key, bucket and policies, the sign-in of users,
+    each provider (free of charge), the running service and your key to it. Nothing is made or changed that stays: small
+    files are written where pictures are kept and removed again, and an embedded database that is stopped runs for a moment.
+    Each line begins with ✓, with ✗ and has the next step below it, or with a dash for what may do as it is. The exit code
+    is 1 if a check failed (✗).
 
     ```
     imagejobs doctor
@@ -45,8 +46,6 @@ def doctor(as_json: AsJson = False) -> None:
 
 _LITTLE_BYTES = 1_000_000_000
 _TOO_LITTLE_BYTES = 100_000_000
-_UNAUTHENTICATED = 401
-_FORBIDDEN = 403
 _DATABASE_SECONDS = 150.0  # an embedded one may have to recover from a crash first
 
 
@@ -61,6 +60,7 @@ async def examine(now: Now = time.time) -> list[Finding]:
     findings += await collected("data", _data_directory(settings))
     findings += await collected("database", database_findings(settings, now), _DATABASE_SECONDS)
     findings += await collected("storage", storage_findings(settings))
+    findings += await collected("sign-in", sign_in_findings(settings))
     findings += await collected("providers", provider_findings(settings), WHOLE_SECONDS)
     return findings + await collected("service", _service(settings))
 
@@ -94,6 +94,7 @@ async def _service(settings: Settings) -> AsyncIterator[Finding]:
     if url is None:
         yield warn("service", "no `imagejobs up` uses this data directory", "Run it, or set IMAGEJOBS_URL.")
         return
+    is_local = running is not None and url.rstrip("/") == running.url
     status = readiness(url)
     if status is None:
         yield fail("service", f"{url} does not answer", "Is it running, and is the address right?")
@@ -102,7 +103,6 @@ async def _service(settings: Settings) -> AsyncIterator[Finding]:
         yield ok("service", f"{url} is ready")
     else:
         yield fail("service", f"{url}/readyz answers {status}", "Its log says why; mostly its database is away.")
-    is_local = running is not None and url.rstrip("/") == running.url
     yield _key(url, settings.api_key, home.read_admin_key(mend=False) if is_local else None)
 
 
@@ -114,11 +114,9 @@ def _key(url: str, chosen: str | None, kept: str | None) -> Finding:
     try:
         with Client(url, key, backoff=Backoff(attempts=1)) as client:
             client.jobs(JobQuery(limit=1))
-    except Refused as refusal:
-        if refusal.status not in (_UNAUTHENTICATED, _FORBIDDEN):
-            return warn("key", f"could not be tried: {refusal}", "Run `imagejobs doctor` again in a while.")
-        advice = "Set another one; `imagejobs keys ls` lists the good ones, `imagejobs keys create` makes one."
-        return fail("key", f"{url} does not take {source}: {refusal}", advice)
     except ClientError as error:
+        if isinstance(error, Refused) and error.status in (401, 403):
+            advice = "Set another one; `imagejobs keys ls` lists the good ones, `imagejobs keys create` makes one."
+            return fail("key", f"{url} does not take {source}: {error}", advice)
         return warn("key", f"could not be tried: {error}", "Is IMAGEJOBS_URL the address of an imagejobs service?")
     return ok("key", f"{url} takes {source}")

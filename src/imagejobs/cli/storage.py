@@ -144,27 +144,19 @@ async def _supabase(settings: Settings, bucket: Bucket) -> AsyncIterator[Finding
     """The key and its role, the bucket, and the rules of the four policies, each tried."""
     project = supabase_project(settings)
     role = project.role if project else None
-    if role not in (None, _SERVICE_ROLE):
-        yield fail("storage key", f"SUPABASE_SERVICE_ROLE_KEY is a key of the role {role}", _SET_KEY)
-        yield _unseen()
-        return
     try:
+        if role not in (None, _SERVICE_ROLE):
+            raise StorageKeyRejected(f"SUPABASE_SERVICE_ROLE_KEY is a key of the role {role}")
         health = await bucket.health()
     except StorageKeyRejected as error:
         yield fail("storage key", error.detail, _SET_KEY)
-        yield _unseen()
-        return
+        yield warn("bucket", "it and its rules were not looked at: the key is of no use for that", "Correct the key first.")
     except StorageRejected as error:
         yield fail("bucket", error.detail, _SETUP)
-        return
     except StorageError as error:
         yield fail("storage", error.detail, _AWAY)
-        return
-    yield ok("storage key", "Supabase takes it" + (f", of the role {role}" if role else ""))
-    yield ok("bucket", health.detail) if health.ok else fail("bucket", health.detail, _SETUP)
-    async for finding in try_rules(bucket):
-        yield finding
-
-
-def _unseen() -> Finding:
-    return warn("bucket", "it and its rules were not looked at: the key is of no use for that", "Correct the key first.")
+    else:
+        yield ok("storage key", "Supabase takes it" + (f", of the role {role}" if role else ""))
+        yield ok("bucket", health.detail) if health.ok else fail("bucket", health.detail, _SETUP)
+        async for finding in try_rules(bucket):
+            yield finding

@@ -10,7 +10,8 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.follow import AskAgain
 from imagejobs.app.users import caller_of_user
 from imagejobs.domain.access import Caller
-from imagejobs.web.tokens import UserTokens, looks_like_a_token, refuse_unconfigured
+from imagejobs.errors import TokenRefused
+from imagejobs.web.tokens import UserTokens
 
 bearer = HTTPBearer(
     auto_error=False, description="An API key (`imagejobs keys create`), or the access token of a Supabase user."
@@ -34,11 +35,12 @@ async def caller_of(
 
 async def _proven(request: Request, token: str | None) -> Caller:
     deps = deps_of(request)
-    if token is None or not looks_like_a_token(token):
+    if token is None or "." not in token:  # a dot is in every JWT, and in none of our own keys
         return await authenticate(deps, token)
     tokens: UserTokens | None = request.app.state.tokens
     if tokens is None:
-        raise refuse_unconfigured()
+        problem = "this service knows no Supabase project; set SUPABASE_URL, or send an API key"
+        raise TokenRefused("token_not_configured", problem)
     return await caller_of_user(deps, await tokens.user_of(token))
 
 

@@ -64,6 +64,15 @@ class SigningKeys:
 
     async def _fetch(self) -> None:
         """Replace the keys; where that fails, the old ones stay."""
+        try:
+            self._keys = await self.published()
+            self._fetched_at = self._now()
+        except SignInUnavailable as error:
+            self._failed_at = self._now()
+            logger.warning("sign_in.keys_unavailable", extra={"problem": error.detail})
+
+    async def published(self) -> dict[str, jwt.PyJWK]:
+        """The usable keys of the document as it is now; `SignInUnavailable` says why it cannot be had."""
         request = OutboundRequest(
             method="GET", url=self._url, deadline_seconds=_DEADLINE_SECONDS, max_body_bytes=_MOST_BYTES
         )
@@ -71,11 +80,9 @@ class SigningKeys:
             answer = await self._outbound.send(request)
             if answer.status != 200:
                 raise ValueError(f"status {answer.status}")
-            self._keys = _parsed(answer.body)
-            self._fetched_at = self._now()
+            return _parsed(answer.body)
         except (NotSent, AnswerLost, AnswerTooLarge, ValueError, RecursionError) as error:
-            self._failed_at = self._now()
-            logger.warning("sign_in.keys_unavailable", extra={"url": self._url, "problem": str(error)})
+            raise SignInUnavailable(f"The document {self._url} cannot be had: {error}") from error
 
 
 def _parsed(body: bytes) -> dict[str, jwt.PyJWK]:

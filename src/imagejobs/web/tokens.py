@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 from jwt.utils import base64url_decode
 
-from imagejobs.errors import TokenExpired, TokenRefused, Unauthenticated
+from imagejobs.errors import SignInUnavailable, TokenExpired, TokenRefused
 from imagejobs.web.signing_keys import ALGORITHMS, SigningKeys
 
 MAX_TOKEN_CHARACTERS = 8_192
@@ -65,6 +65,15 @@ class UserTokens:
         self._proven[digest] = (user_id, min(time.time() + PROVEN_SECONDS, float(claims["exp"]) + LEEWAY_SECONDS))
         return user_id
 
+    async def algorithms(self) -> list[str]:
+        """Those by which a token can hold now; `SignInUnavailable` where no usable key is published."""
+        if self._rules.secret is not None:
+            return ["HS256"]
+        found = {key.algorithm_name for key in (await self._keys.published()).values()}
+        if not found:
+            raise SignInUnavailable("The project publishes no key that can be used: for ES256, or RS256 of 2,048 bits.")
+        return sorted(found)
+
     async def _key_for(self, header: dict[str, Any]) -> tuple[Any, str]:
         algorithm, key_id = header.get("alg"), header.get("kid")
         if self._rules.secret is not None:
@@ -80,18 +89,6 @@ class UserTokens:
         if found.algorithm_name != algorithm:
             raise TokenRefused("token_algorithm", "its key is for another algorithm")
         return found, found.algorithm_name
-
-
-def looks_like_a_token(text: str) -> bool:
-    """Whether this can only be meant as a JWT: a dot is in none of our own keys."""
-    return "." in text
-
-
-def refuse_unconfigured() -> Unauthenticated:
-    """The answer to a token where no Supabase project is set up."""
-    return TokenRefused(
-        "token_not_configured", "this service knows no Supabase project; set SUPABASE_URL, or send an API key"
-    )
 
 
 def _header(token: str) -> dict[str, Any]:
