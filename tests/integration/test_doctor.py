@@ -2,26 +2,32 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from imagejobs.app.findings import Finding, Level, ok
 from imagejobs.app.identifiers import new_id
+from imagejobs.app.keys import create_key
 from imagejobs.bootstrap import key_fingerprints
 from imagejobs.cli.doctor import examine
 from imagejobs.cli.findings import collected, line_of
+from imagejobs.cli.home import Home, Running
 from imagejobs.db import provider_state
 from imagejobs.db.pool import Database
 from imagejobs.db.provider_state import Account
+from imagejobs.domain.access import make_key
 from imagejobs.errors import ProviderCreditExhausted, ProviderKeyRejected, ProviderUnreachable
 from imagejobs.settings import load_settings
 from tests.support.gemini_server import KEY, running_gemini
+from tests.support.scripted_server import Reply, scripted_server
 from tests.support.supabase_server import (
     ANON_JWT,
     PUBLISHABLE_KEY,
@@ -297,6 +303,27 @@ async def test_f6_a_job_in_a_live_workers_hands_is_not_stuck(world: World) -> No
     findings = await found()
     assert failed(findings) == set()
     assert findings["workers"].detail.startswith("1 ")
+
+
+async def test_f6_an_address_or_a_key_of_another_instance_is_told(
+    here: pytest.MonkeyPatch, database: Database, tmp_path: Path, dead_port: int
+) -> None:
+    home = Home(tmp_path / "data")
+    with scripted_server(Reply(document={"jobs": []})) as other, home.occupy():
+        home.announce(Running(url="http://127.0.0.1:1", pid=os.getpid()))
+        here.setenv("IMAGEJOBS_URL", other.url)
+        here.setenv("IMAGEJOBS_API_KEY", str(await create_key(database, "ours", scopes=())))
+        service = (await found())["service"]
+        assert service.detail == f"{other.url} is ready; the `up` of this data directory is at http://127.0.0.1:1"
+        here.setenv("IMAGEJOBS_API_KEY", str(make_key(bytes(40))))
+        service = (await found())["service"]
+        assert (service.level, "this database has no such key" in service.detail) == (Level.WARN, True)
+        home.announce(Running(url=other.url, pid=os.getpid()))
+        here.delenv("IMAGEJOBS_API_KEY")
+        assert (await found())["service"].detail == f"{other.url} is ready"
+        here.setenv("IMAGEJOBS_URL", f"http://127.0.0.1:{dead_port}")
+        silent = (await found())["service"]
+        assert (silent.level, f"`up` of this data directory is at {other.url}" in silent.detail) == (Level.FAIL, True)
 
 
 @pytest.mark.usefixtures("here")

@@ -10,9 +10,11 @@ from imagejobs.cli.local import Located, located, opened
 from imagejobs.cli.providers import advice_for
 from imagejobs.cli.sign_in import ownership_finding
 from imagejobs.db import condition, provider_state, storage_policies
+from imagejobs.db.access import key_by_id
 from imagejobs.db.condition import Pace, Staging, Work
 from imagejobs.db.migrate import known_migrations, schema_version
 from imagejobs.db.provider_state import OpenCircuit
+from imagejobs.domain.access import parse_key
 from imagejobs.errors import ImageJobsError, ProviderCreditExhausted, ProviderKeyRejected
 from imagejobs.settings import Settings
 
@@ -20,6 +22,7 @@ _CLOCK_SECONDS = 5.0
 _DRAWN_SECONDS = 30.0
 _STORED_SECONDS = 5.0
 _START = "Start the server or correct DATABASE_URL, then run `imagejobs doctor` again."
+_OTHER = "Let IMAGEJOBS_URL, IMAGEJOBS_API_KEY and DATABASE_URL, or the data directory, be of one instance."
 _NTP = "Let both machines keep time by NTP; deadlines and waits go by the database's clock."
 
 Now = Callable[[], float]
@@ -55,6 +58,11 @@ async def _asked(found: Located, now: Now) -> AsyncIterator[Finding]:
         yield _schema(schema)
         yield _engine(server.queue_persistence)
         if schema > 0:
+            key = parse_key(found.settings.api_key or "")
+            if key is not None and await key_by_id(connection, key.id) is None:
+                yield warn(
+                    "service", "the service of IMAGEJOBS_API_KEY is another one: this database has no such key", _OTHER
+                )
             for finding in _work(await condition.work(connection)):
                 yield finding
             yield _pace(await condition.pace(connection))

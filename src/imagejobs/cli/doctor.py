@@ -95,12 +95,13 @@ async def _service(settings: Settings) -> AsyncIterator[Finding]:
         yield warn("service", "no `imagejobs up` uses this data directory", "Run it, or set IMAGEJOBS_URL.")
         return
     is_local = running is not None and url.rstrip("/") == running.url
+    beside = "" if running is None or is_local else f"; the `up` of this data directory is at {running.url}"
     status = readiness(url)
     if status is None:
-        yield fail("service", f"{url} does not answer", "Is it running, and is the address right?")
+        yield fail("service", f"{url} does not answer{beside}", "Is it running, and is the address right?")
         return
     if status == READY:
-        yield ok("service", f"{url} is ready")
+        yield ok("service", f"{url} is ready{beside}")
     else:
         yield fail("service", f"{url}/readyz answers {status}", "Its log says why; mostly its database is away.")
     yield _key(url, settings.api_key, home.read_admin_key(mend=False) if is_local else None)
