@@ -210,7 +210,10 @@ async def _whole(response: httpcore2.Response, headers: Mapping[str, str], asked
     """The body, decoded where it came compressed; neither form may pass the request's limit."""
     if int(headers.get("content-length", 0)) > asked.max_body_bytes:
         raise _too_large(asked)
-    return b"".join([chunk async for chunk in _chunks(response, headers, asked)])
+    body = bytearray()  # not a list of chunks: thousands of small pieces leave holes that the process never gives back
+    async for chunk in _chunks(response, headers, asked):
+        body += chunk
+    return bytes(body)
 
 
 def _chunks(response: httpcore2.Response, headers: Mapping[str, str], asked: OutboundRequest) -> AsyncIterator[bytes]:
