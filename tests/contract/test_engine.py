@@ -82,11 +82,21 @@ async def now(database: Database) -> datetime:
         return found
 
 
-async def its_heartbeat_runs_out(database: Database) -> None:
-    """The time that this takes passes, for what is in hand now."""
+async def the_heartbeat_runs_out(database: Database, *jobs: UUID) -> None:
+    """The time that this takes passes, for these messages."""
     async with database.transaction() as tx:
-        passed = "UPDATE imagejobs.pgqueuer SET heartbeat = heartbeat - make_interval(secs => $1) WHERE status = 'picked'"
-        assert await tx.execute(passed, HEARTBEAT) == "UPDATE 1"
+        passed = (
+            "UPDATE imagejobs.pgqueuer SET heartbeat = heartbeat - make_interval(secs => $1) "
+            "WHERE status = 'picked' AND split_part(dedupe_key, ':', 1) = ANY($2)"
+        )
+        assert await tx.execute(passed, HEARTBEAT, [str(job) for job in jobs]) == f"UPDATE {len(jobs)}"
+
+
+async def taken_but_never_heard(database: Database, worker_id: UUID) -> None:
+    """Every message is the worker's, by a statement that was committed and whose answer was lost."""
+    async with database.transaction() as tx:
+        taken = "UPDATE imagejobs.pgqueuer SET status = 'picked', queue_manager_id = $1, heartbeat = now(), updated = now()"
+        await tx.execute(taken, worker_id)
 
 
 async def a_question_waits(database: Database) -> None:
@@ -97,6 +107,14 @@ async def a_question_waits(database: Database) -> None:
     async with asyncio.timeout(SOON), database.connection() as connection:
         while not await connection.fetchval(waiting):
             pass
+
+
+async def cut_its_connections(database: Database) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name NOT LIKE 'imagejobs%'"
+        )
 
 
 async def test_a_message_of_a_transaction_that_rolled_back_is_never_delivered(dsn: str, database: Database) -> None:
@@ -198,11 +216,7 @@ async def test_a_worker_whose_connections_are_cut_goes_on(dsn: str, database: Da
     async with running(made, inbox.take):
         await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
         await inbox.has(1)
-        async with database.connection() as connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name NOT LIKE 'imagejobs%'"
-            )
+        await cut_its_connections(database)
         await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
         await inbox.has(2)
 
@@ -215,15 +229,42 @@ async def test_a_worker_whose_connections_are_cut_takes_new_work_while_it_still_
     async with running(made, inbox.take):
         await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
         await inbox.has(1)
-        async with database.connection() as connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name NOT LIKE 'imagejobs%'"
-            )
+        await cut_its_connections(database)
         await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
         await inbox.has(2)
         assert inbox.busy == 2
         inbox.release.set()
+    assert await left(database) == 0
+
+
+async def test_messages_that_were_taken_and_never_heard_of_hold_no_place_of_the_worker(dsn: str, database: Database) -> None:
+    """A database that restarts twice leaves as many as it works on at once: it would never take a message again."""
+    worker_id, inbox, lost = uuid4(), Inbox(), [uuid4(), uuid4()]
+    made = engine(dsn, worker_id=worker_id, concurrency=2)
+    inbox.release.set()
+    await send(database, made, *(Message(job_id=job, delivery_no=1, lane="sketch") for job in lost))
+    await taken_but_never_heard(database, worker_id)
+    async with running(made, inbox.take):
+        await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
+        await inbox.has(1)
+        await the_heartbeat_runs_out(database, *lost)
+        await inbox.has(3)
+    assert {job for job, _ in inbox.got[1:]} == set(lost)
+    assert await left(database) == 0
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_a_worker_has_no_more_in_hand_than_it_may_also_while_its_connections_are_cut(
+    dsn: str, database: Database, concurrency: int
+) -> None:
+    made, inbox = engine(dsn, concurrency=concurrency), Inbox()
+    await send(database, made, *(Message(job_id=uuid4(), delivery_no=1, lane="sketch") for _ in range(9)))
+    async with running(made, inbox.take):
+        await inbox.has(concurrency)
+        await cut_its_connections(database)
+        inbox.release.set()
+        await inbox.has(9)
+    assert inbox.most_busy == concurrency
     assert await left(database) == 0
 
 
@@ -285,7 +326,7 @@ async def test_a_killed_workers_message_goes_to_another(dsn: str, database: Data
             async with database.transaction() as tx:
                 assert await made.release(tx, dead) == 1
         else:
-            await its_heartbeat_runs_out(database)
+            await the_heartbeat_runs_out(database, job)
         await inbox.has(1)
     assert inbox.got == [(job, 4)]
 

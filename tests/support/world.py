@@ -189,8 +189,9 @@ class World:
         job = await self.job(job_id)
         lines = [str(job)]
         for query in (
-            "SELECT * FROM imagejobs.attempts",
-            "SELECT * FROM imagejobs.pgqueuer",
+            f"SELECT * FROM imagejobs.attempts WHERE job_id = '{job.id}'",  # noqa: S608 - a UUID
+            "SELECT status, queue_manager_id, count(*), min(heartbeat) FROM imagejobs.pgqueuer GROUP BY 1, 2",
+            f"SELECT * FROM imagejobs.pgqueuer WHERE dedupe_key LIKE '{job.id}:%'",  # noqa: S608 - a UUID
             "SELECT pid, state, wait_event, xact_start, query FROM pg_stat_activity WHERE datname = current_database()",
         ):
             async with self.deps.database.connection() as connection:

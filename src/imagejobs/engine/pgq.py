@@ -1,8 +1,8 @@
 """PgQueuer as the engine. Everything known of its traps is here; `tests/contract/test_engine.py` pins each of them.
 
-PgQueuer 1.6: a run ends when the database restarts, but only after the messages in hand, so runs follow and overlap one
-another here; an exception that leaves a handler deletes the message, so none may; completion is not fenced, so our rows are;
-re-picks are not counted, so our rows count.
+PgQueuer 1.6: a run ends when the database restarts, but only after the messages in hand, so runs overlap here; its limit of
+those counts lost ones too, for good, so we count; an exception that leaves a handler deletes the message, so none may;
+completion is not fenced, so our rows are; re-picks are not counted, so our rows count.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Job as PgqJob
+from pgqueuer.domain.models import Context, Job as PgqJob
 from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import QueueManagerId
+from pgqueuer.domain.types import JobId, QueueManagerId
 from pgqueuer.ports.driver import Driver
 
 from imagejobs.engine.watched import PatientReader, Pulse, WatchedQueries
@@ -62,16 +62,11 @@ async def _first_of(*awaitables: Awaitable[object]) -> None:
             task.cancel()
 
 
-def _queries(driver: Driver, pulse: Pulse | None = None) -> WatchedQueries:
+def _queries(driver: Driver) -> WatchedQueries:
     settings = DBSettings.model_validate(_SETTINGS)
-    queries = WatchedQueries(
-        driver,
-        QueryBuilderEnvironment(settings),
-        QueryQueueBuilder(settings),
-        QuerySchedulerBuilder(settings),
+    return WatchedQueries(
+        driver, QueryBuilderEnvironment(settings), QueryQueueBuilder(settings), QuerySchedulerBuilder(settings)
     )
-    queries.pulse = pulse or Pulse()
-    return queries
 
 
 async def _ended(cycle: "asyncio.Task[None]", pulse: Pulse) -> None:
@@ -122,10 +117,10 @@ class PgqEngine:
 
     def __init__(self, options: EngineOptions) -> None:
         self._options = options
+        self._in_hand: dict[JobId, Context] = {}
         settings = DBSettings.model_validate(_SETTINGS)
         self._table = settings.qualified.queue_table
-        self._log_table = settings.qualified.queue_table_log
-        self._statistics_table = settings.qualified.statistics_table
+        self._growing = settings.qualified.queue_table_log, settings.qualified.statistics_table
         self._enqueue = QueryQueueBuilder(settings).build_enqueue_query("skip")
 
     async def enqueue(self, tx: Transaction, messages: Sequence[Message]) -> None:
@@ -185,7 +180,6 @@ class PgqEngine:
 
     async def _cycle(self, handle: Handle, pulse: Pulse, over: asyncio.Event, stop: asyncio.Event) -> None:
         options = self._options
-        batch = max(1, min(10, options.concurrency // 2))
         try:
             async with _pool(options.dsn) as pool:
                 manager = self._reader(pool, handle, pulse, stop)
@@ -193,8 +187,7 @@ class PgqEngine:
                 await manager.run(
                     dequeue_timeout=timedelta(seconds=options.dequeue_seconds),
                     heartbeat_timeout=timedelta(seconds=options.heartbeat_seconds),
-                    batch_size=batch,
-                    max_concurrent_tasks=max(options.concurrency, 2 * batch),
+                    batch_size=max(1, min(10, options.concurrency // 2)),
                     shutdown_on_listener_failure=True,
                 )
                 stopper.cancel()
@@ -216,8 +209,10 @@ class PgqEngine:
             with pulse.in_hand():
                 await handle(UUID(bytes=job_id), delivery_no)
 
-        queries = _queries(AsyncpgPoolDriver(pool), pulse)
+        queries = _queries(AsyncpgPoolDriver(pool))
+        queries.pulse, queries.room = pulse, lambda: self._options.concurrency - len(self._in_hand)
         manager = PatientReader(queries, queries.qbe.settings.channel)
+        manager.job_context = self._in_hand
         manager.queue_manager_id = QueueManagerId(self._options.worker_id)
         limits = dict(self._options.lane_limits)
         for lane in self._options.lanes:
@@ -226,7 +221,7 @@ class PgqEngine:
 
     async def prune(self, tx: Transaction, keep_seconds: float = 3600.0) -> None:
         """Delete log and statistics rows older than `keep_seconds`; PgQueuer never does."""
-        for table in (self._log_table, self._statistics_table):
+        for table in self._growing:
             await tx.execute(
                 f"DELETE FROM {table} WHERE created < now() - make_interval(secs => $1)",  # noqa: S608
                 keep_seconds,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -60,8 +60,13 @@ class WatchedQueries(Queries):
     """Says at once when the queue cannot be read; the manager itself says it only when its messages in hand are done."""
 
     pulse: Pulse
+    room: Callable[[], int]
 
     async def dequeue(self, *args: Any, **options: Any) -> list[PgqJob]:  # noqa: ANN401 - handed on as it came
+        """Take as many as there is room for here: PgQueuer's own limit counts rows that nobody has in hand any more, too."""
+        if (room := self.room()) <= 0:
+            return []
+        options["batch_size"] = min(options["batch_size"], room)
         return await self.pulse.of(super().dequeue(*args, **options))
 
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
