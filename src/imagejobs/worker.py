@@ -27,18 +27,13 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
 
     At its start it takes over what dead workers of this machine left, without waiting for their heartbeats to run out.
     """
-    limit = asyncio.Semaphore(concurrency)
     in_hand: dict[tuple[UUID, int], asyncio.Task[None]] = {}
-
-    async def take(job_id: UUID, delivery_no: int) -> None:
-        async with limit:
-            await run_job(deps, job_id, delivery_no)
 
     async def handle(job_id: UUID, delivery_no: int) -> None:
         """A message that comes again while in hand here, its heartbeats having stalled, is waited for, not begun anew."""
         message = (job_id, delivery_no)
         if message not in in_hand:
-            in_hand[message] = asyncio.create_task(take(job_id, delivery_no))
+            in_hand[message] = asyncio.create_task(run_job(deps, job_id, delivery_no))
             in_hand[message].add_done_callback(lambda _: in_hand.pop(message))
         await asyncio.shield(in_hand[message])
 
