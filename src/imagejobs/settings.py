@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         "DATABASE_URL", "PostgreSQL 15 or newer, as `postgresql://user:password@host/database`. Unset: `up` runs its own."
     )
     direct_database_url: str | None = _setting(
-        "The same database without a pooler between, for migrations and listening; set it when DATABASE_URL names a pooler.",
+        "The same database without a pooler between, for migrations and listening; set it when DATABASE_URL names a pooler."
     )
     session_secret: str | None = _named(
         "SESSION_SECRET",
@@ -73,12 +73,11 @@ class Settings(BaseSettings):
     host: str = _setting("The address the web API listens on.", "127.0.0.1")
     public_url: str | None = _setting("The address under which callers reach the service; unset: the address it listens on.")
     data_dir: Path = Field(
-        default_factory=_default_data_dir,
-        description="Where `up` keeps its database, its pictures and its admin key.",
+        default_factory=_default_data_dir, description="Where `up` keeps its database, its pictures and its admin key."
     )
     default_provider: str | None = _setting(
         "The provider of jobs that name no model; unset: `gemini` if it has a key, else `nanobanana`, else the only other, "
-        "else `sketch` under `up`.",
+        "else `sketch` under `up`."
     )
     nano_banana_api_key: str | None = _named(
         "NANO_BANANA_API_KEY", "The key of a service with the Nano Banana contract; activates `nanobanana`.", repr=False
@@ -99,18 +98,17 @@ class Settings(BaseSettings):
         repr=False,
     )
     supabase_jwks_url: str | None = _setting(
-        "Where the published keys are, instead of `SUPABASE_URL/auth/v1/.well-known/jwks.json`.",
+        "Where the published keys are, instead of `SUPABASE_URL/auth/v1/.well-known/jwks.json`."
     )
     supabase_issuer: str | None = _setting("What a token must say as its `iss`, instead of `SUPABASE_URL/auth/v1`.")
     ownership_query: str | None = _setting(
-        "Whose a project is, by your own tables in the same database: `SELECT user_id FROM projects WHERE id = $1`.",
+        "Whose a project is, by your own tables in the same database: `SELECT user_id FROM projects WHERE id = $1`."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = _named(
         "CORS_ORIGINS", "Origins of pages that may call the API, separated by commas.", ()
     )
     outbound_allow: Annotated[tuple[str, ...], NoDecode] = _setting(
-        "Hosts, or `host:port`, separated by commas, that files may be fetched from though private or on an odd port.",
-        (),
+        "Hosts, or `host:port`, separated by commas, that files may be fetched from though private or on an odd port.", ()
     )
     concurrency: int = _setting("Jobs that one worker has in hand at once.", 10, ge=1, le=2000)
     workers: int = _setting("Worker processes that `up` runs.", 1, ge=0, le=64)
@@ -130,9 +128,7 @@ class Settings(BaseSettings):
         ge=0,
     )
     address_requests_per_minute: int = _setting(
-        "The same for one address, whatever keys it sends. Behind a proxy all callers may share one.",
-        120_000,
-        ge=0,
+        "The same for one address, whatever keys it sends. Behind a proxy all callers may share one.", 120_000, ge=0
     )
     address_failures_per_minute: int = _setting(
         "Refused keys and tokens of one address, after which only such as were taken lately are looked at. 0: any number.",
@@ -141,16 +137,11 @@ class Settings(BaseSettings):
     )
     staged_bytes_days: int = _setting("How long the bytes of a picture that could not be stored are kept.", 30, ge=1)
     input_max_bytes: int = _setting(
-        "The largest input picture that is taken or fetched.",
-        20_971_520,
-        ge=1024,
-        le=67_108_864,
+        "The largest input picture that is taken or fetched.", 20_971_520, ge=1024, le=67_108_864
     )
     input_days: int = _setting("How long an uploaded input picture can be used, unless it is uploaded again.", 7, ge=1)
     input_bytes_per_project: int = _setting(
-        "Bytes of input pictures that one project may keep; more are refused. 0: any number.",
-        10_000_000_000,
-        ge=0,
+        "Bytes of input pictures that one project may keep; more are refused. 0: any number.", 10_000_000_000, ge=0
     )
     staged_bytes_limit: int = _setting(
         "Bytes of paid pictures that wait to be stored, from which on no more are bought; jobs wait.",
@@ -167,27 +158,23 @@ class Settings(BaseSettings):
         repr=False,
     )
     supabase_bucket: str = _setting(
-        "The bucket that pictures go into there.",
-        "asset-images",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$",
+        "The bucket that pictures go into there.", "asset-images", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$"
     )
     storage_url: str | None = _setting(
         "Where pictures go without Supabase: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; unset: "
-        "the local disk. Credentials come from the cloud's usual variables.",
+        "the local disk. Credentials come from the cloud's usual variables."
     )
     storage_public_url: str | None = _setting(
-        "The address under which the objects below IMAGEJOBS_STORAGE_URL open in a browser; unset: the storage's own.",
+        "The address under which the objects below IMAGEJOBS_STORAGE_URL open in a browser; unset: the storage's own."
     )
     storage_uses_machine_role: bool = _setting(
-        "Take that storage's credentials from the machine's own role where none are set.",
-        default=False,
+        "Take that storage's credentials from the machine's own role where none are set.", default=False
     )
     log_level: str = _setting("debug, info, warning or error.", "info")
     log_format: str = _setting("json, text, or auto: text on a terminal.", "auto")
     url: str | None = _setting("Where the commands `generate` and `jobs` find the service.")
     api_key: str | None = _setting(
-        "The key that the commands `generate` and `jobs` send; unset: the one in the data directory.",
-        repr=False,
+        "The key that the commands `generate` and `jobs` send; unset: the one in the data directory.", repr=False
     )
     armed_probes: str | None = _named(
         "IMAGEJOBS_PROBES", "For tests only: what to do at named points, such as `stage.after_commit=kill`."

@@ -30,9 +30,7 @@ async def authenticate(deps: Deps, token: str | None) -> Caller:
 async def _look_up(deps: Deps, key: KeyText, now: float) -> Caller:
     async with deps.database.connection() as connection:
         found = await access.key_by_id(connection, key.id)
-        if found is None or not found.is_good(datetime.now(UTC)):
-            raise Unauthenticated(_REFUSED)
-        if not hmac.compare_digest(found.secret_sha256, key.secret_sha256):
+        if found is None or not found.is_opened_by(key, datetime.now(UTC)):
             raise Unauthenticated(_REFUSED)
         await access.touch_key(connection, key.id)
     caller = Caller(

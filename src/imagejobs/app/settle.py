@@ -68,11 +68,7 @@ async def _settle(deps: Deps, claim: Claim, artifact: Artifact) -> None:
     """Complete the job, close the attempt, record the picture and forget the staged bytes, in one commit."""
     url = deps.storage.public_url(artifact.object_key)
     change = jobs.Change(
-        to=JobStatus.COMPLETED,
-        fence=claim.fence,
-        object_key=artifact.object_key,
-        public_url=url,
-        event={"publicUrl": url},
+        to=JobStatus.COMPLETED, fence=claim.fence, object_key=artifact.object_key, public_url=url, event={"publicUrl": url}
     )
     end = attempts.Close(outcome=Outcome.SUCCEEDED, billed=Billed.YES, object_key=artifact.object_key)
     async with deps.database.transaction() as tx:

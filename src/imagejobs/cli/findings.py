@@ -11,8 +11,6 @@ from imagejobs.cli.exits import ExitCode
 
 CHECK_SECONDS = 30.0
 _LETTING_GO_SECONDS = 3.0
-
-
 _MARKS = {Level.OK: "✓", Level.WARN: "\N{EN DASH}", Level.FAIL: "✗"}
 
 

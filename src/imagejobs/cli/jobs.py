@@ -53,8 +53,7 @@ def list_jobs(
 
 @app.command("get")
 def get_job(
-    job_id: JobId,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the job as the API gives it.")] = False,
+    job_id: JobId, as_json: Annotated[bool, typer.Option("--json", help="Print the job as the API gives it.")] = False
 ) -> None:
     """Show one job, whatever became of it.
 
@@ -123,8 +122,7 @@ def retry_job(
 
 @app.command("cancel")
 def cancel_job(
-    job_id: JobId,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as the API gives it.")] = False,
+    job_id: JobId, as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as the API gives it.")] = False
 ) -> None:
     """Stop a job, and say what it may cost.
 
@@ -191,11 +189,7 @@ def resolve_job(
     print_either(resolved.raw, words, as_json=as_json)
 
 
-_CANCELED = {
-    "stopped_before_spend": "Stopped before any spend",
-    "stop_requested": "Stop requested",
-    "too_late": "Too late",
-}
+_CANCELED = {"stopped_before_spend": "Stopped before any spend", "stop_requested": "Stop requested", "too_late": "Too late"}
 
 
 def _may_cost(receipt: Canceled) -> str:

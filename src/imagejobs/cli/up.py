@@ -4,7 +4,6 @@ Lock, socket, database, key, children; then waiting; then all of it backwards.
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Annotated, Self
 
 import typer
 
-from imagejobs.app.keys import create_key, list_keys
+from imagejobs.app.keys import create_key
 from imagejobs.bootstrap import default_provider, load_providers, migrate_database
 from imagejobs.cli.banner import Ready, banner
 from imagejobs.cli.console import command_app, print_either
@@ -30,6 +29,7 @@ from imagejobs.cli.local import opened, refuse_lone_direct_url
 from imagejobs.cli.logs import configure_logging
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.cli.supervisor import Child, ChildRefused, Supervisor
+from imagejobs.db.access import key_by_id
 from imagejobs.db.pool import Database
 from imagejobs.domain.access import Scope, parse_key
 from imagejobs.errors import ConfigurationError
@@ -41,8 +41,7 @@ app = command_app()
 @app.command()
 def up(
     as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Once ready, print one line: `{url, apiKey, databaseUrl, dataDir, pid}`."),
+        bool, typer.Option("--json", help="Once ready, print one line: `{url, apiKey, databaseUrl, dataDir, pid}`.")
     ] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser; nothing opens one yet.")] = False,  # noqa: ARG001 - for scripts, which need not change once there are pages
     host: Annotated[str | None, typer.Option(help="The address to listen on [IMAGEJOBS_HOST, 127.0.0.1].")] = None,
@@ -145,11 +144,7 @@ async def _prepare(settings: Settings, site: Site, embedded: EmbeddedDatabase | 
     await migrate_database(decided)
     key = await ensure_admin_key(decided, site.home)
     return Ready(
-        settings=decided,
-        url=site.url,
-        admin_key=key,
-        home=site.home,
-        embedded=embedded.server if embedded else None,
+        settings=decided, url=site.url, admin_key=key, home=site.home, embedded=embedded.server if embedded else None
     )
 
 
@@ -255,11 +250,6 @@ async def _is_accepted(database: Database, text: str) -> bool:
     key = parse_key(text)
     if key is None:
         return False
-    now = datetime.now(UTC)
-    return any(
-        known.id == key.id
-        and hmac.compare_digest(known.secret_sha256, key.secret_sha256)
-        and known.is_good(now)
-        and Scope.ADMIN.value in known.scopes
-        for known in await list_keys(database)
-    )
+    async with database.connection() as connection:
+        known = await key_by_id(connection, key.id)
+    return known is not None and known.is_opened_by(key, datetime.now(UTC)) and Scope.ADMIN.value in known.scopes

@@ -1,12 +1,13 @@
 """API keys and projects: who may ask, and for what."""
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from imagejobs.db.pool import Connection
 from imagejobs.db.rows import value_from
-from imagejobs.domain.access import Role
+from imagejobs.domain.access import KeyText, Role
 from imagejobs.ports import Transaction
 
 
@@ -28,6 +29,10 @@ class ApiKey:
     def is_good(self, now: datetime) -> bool:
         """Whether it is neither revoked nor over."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def is_opened_by(self, key: KeyText, now: datetime) -> bool:
+        """Whether it is good, and that is its text."""
+        return hmac.compare_digest(self.secret_sha256, key.secret_sha256) and self.is_good(now)
 
 
 _KEY = """

@@ -107,13 +107,9 @@ async def page(connection: Connection, filters: Filters, before: tuple[datetime,
 
 
 def _conditions(filters: Filters) -> tuple[list[str], list[Any]]:
+    equal = ("branch_id", "job_type", "scene_id", "shot_id", "asset_id", "batch_id")
     wanted: list[tuple[str, Any]] = [
-        ("branch_id = {}", filters.branch_id),
-        ("job_type = {}", filters.job_type and filters.job_type.value),
-        ("scene_id = {}", filters.scene_id),
-        ("shot_id = {}", filters.shot_id),
-        ("asset_id = {}", filters.asset_id),
-        ("batch_id = {}", filters.batch_id),
+        *((f"{column} = {{}}", getattr(filters, column)) for column in equal),
         ("tags @> ARRAY[{}::text]", filters.tag),
         ("created_at >= {}", filters.created_after),
         ("created_at < {}", filters.created_before),

@@ -13,13 +13,7 @@ TRANSITIONS = MappingProxyType(
     {
         JobStatus.QUEUED: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELED}),
         JobStatus.PROCESSING: frozenset(
-            {
-                JobStatus.GENERATING,
-                JobStatus.UPLOADING,
-                JobStatus.QUEUED,
-                JobStatus.FAILED,
-                JobStatus.CANCELED,
-            }
+            {JobStatus.GENERATING, JobStatus.UPLOADING, JobStatus.QUEUED, JobStatus.FAILED, JobStatus.CANCELED}
         ),
         JobStatus.GENERATING: frozenset({JobStatus.UPLOADING, JobStatus.QUEUED, JobStatus.FAILED, JobStatus.CANCELED}),
         JobStatus.UPLOADING: frozenset({JobStatus.COMPLETED, JobStatus.QUEUED, JobStatus.FAILED}),

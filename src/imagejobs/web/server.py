@@ -20,11 +20,7 @@ MAX_BODY_BYTES = 262_144
 
 
 def create_app(
-    deps: Deps | None,
-    *,
-    tokens: UserTokens | None = None,
-    cors_origins: Sequence[str] = (),
-    rates: Rates | None = None,
+    deps: Deps | None, *, tokens: UserTokens | None = None, cors_origins: Sequence[str] = (), rates: Rates | None = None
 ) -> FastAPI:
     """The application over `deps`; with None it only describes itself, for the OpenAPI document.
 
