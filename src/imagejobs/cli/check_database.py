@@ -120,7 +120,7 @@ def _stuck(work: Work) -> Finding:
     detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     start = "Start `imagejobs worker`" if work.workers_seen == 0 else "Restart the workers"
     advice = (
-        f"{start}: they give such jobs back or end them within a minute. If one stays, `imagejobs jobs show` says how far."
+        f"{start}: they give such jobs back or end them within a minute. If one stays, `imagejobs jobs watch` says how far."
     )
     return fail("stuck jobs", f"{detail}; the oldest unchanged for {_ago(work.oldest_stuck_seconds)}", advice)
 
