@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -20,11 +21,13 @@ from imagejobs.cli.keys import app as keys
 from imagejobs.cli.listening import listen, url_of
 from imagejobs.cli.logs import JsonFormatter, TextFormatter, configure_logging
 from imagejobs.cli.main import LazyGroup, app
+from imagejobs.cli.progress import Progress
 from imagejobs.cli.remote import NoKey, NoService, code_of_error, code_of_job
-from imagejobs.client import ClientError, Interrupted, Job, Refused, Unreachable, WaitTimedOut
+from imagejobs.client import ClientError, Event, Interrupted, Job, Refused, Unreachable, WaitTimedOut
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import load_settings
 
+SOURCES = Path(__file__).parents[2] / "src/imagejobs"
 KEY = "ij_5kOv85i3_" + "s" * 49
 
 
@@ -47,6 +50,15 @@ def test_the_list_of_commands_names_everything_that_one_does_to_jobs() -> None:
     assert not [
         word for word in ("list", "show", "watch", "retry", "cancel", "priorit", "resolve") if word not in summary.lower()
     ]
+
+
+def test_every_command_that_a_text_of_ours_names_is_there() -> None:
+    texts = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
+    named = set(re.findall(r"`imagejobs ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", texts))
+    assert len(named) > 20
+    for name, inner in named:
+        commands = getattr(group().entries[name].load(name), "commands", {})
+        assert not (commands and inner) or inner in commands, f"imagejobs {name} {inner}"
 
 
 def test_help_and_version_load_nothing_of_the_server() -> None:
@@ -103,6 +115,14 @@ def test_each_end_of_a_job_has_its_code(status: str, reason: str | None, billed:
     if reason is not None:
         document["error"] = {"code": "PERMANENT", "reason": reason, "billed": billed}
     assert code_of_job(Job.parse(document)) is code
+
+
+def test_a_worker_that_died_has_a_line_of_its_own_among_the_states() -> None:
+    told = StringIO()
+    words = {"status": "generating", "message": "The worker that had the job is gone; another one took it over."}
+    event = {"seq": 1, "kind": "job.worker_lost", "at": "2026-01-01T00:00:00Z", "data": words}
+    Progress(["one"], told).show("one", Event.parse(event))
+    assert told.getvalue() == f"    0.00 s  worker lost  {words['message']}\n"
 
 
 def logged(formatter: logging.Formatter, message: str, **extra: object) -> str:

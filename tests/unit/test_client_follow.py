@@ -44,6 +44,12 @@ def test_a_job_that_a_person_retried_is_followed_to_its_new_end() -> None:
     assert followed(*replies, after={"one": 2}) == [("one", "queued"), ("one", "completed")]
 
 
+def test_a_kind_of_event_that_nobody_knows_yet_is_passed_on_and_ends_nothing() -> None:
+    reply = history(STATUSES)
+    reply.document["events"][2] |= {"kind": "job.of_tomorrow", "data": {"word": 1}}
+    assert followed(reply) == [("one", status) for status in ["queued", "processing", None, "uploading", "completed"]]
+
+
 def test_several_jobs_are_followed_until_the_last_has_ended() -> None:
     told = followed(history(["queued", "completed"]), history(["queued"]), history(STATUSES), job_ids=("one", "two"))
     assert told[:3] == [("one", "queued"), ("one", "completed"), ("two", "queued")]

@@ -43,9 +43,8 @@ class Progress:
         if event.status in FINAL_STATUSES:
             self._open.discard(job_id)
         if self._status is not None:
-            self._status.update(
-                self._now("waiting to try again" if "retryInSeconds" in event.data else _NOW.get(word, word))
-            )
+            now = "waiting to try again" if "retryInSeconds" in event.data else _NOW.get(event.status or word, word)
+            self._status.update(self._now(now))
             if not self._open:
                 self._status.stop()
 

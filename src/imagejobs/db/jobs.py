@@ -84,16 +84,16 @@ async def insert(tx: Transaction, job: NewJob) -> bool:
 
 _CLAIM = """
 WITH before AS (
-    SELECT id, status FROM public.image_generation_jobs WHERE id = $1 FOR UPDATE
+    SELECT id, status, status <> 'queued' AND claimed_by IS DISTINCT FROM $3 AS is_lost
+    FROM public.image_generation_jobs WHERE id = $1 FOR UPDATE
 ), job AS (
     UPDATE public.image_generation_jobs AS target
     SET fence = target.fence + 1,
         status = CASE WHEN target.status = 'queued' THEN 'processing' ELSE target.status END,
         processing_started_at = CASE WHEN target.status = 'queued' THEN now() ELSE target.processing_started_at END,
-        death_count = target.death_count
-            + CASE WHEN target.status = 'queued' OR target.claimed_by = $3 THEN 0 ELSE 1 END,
+        death_count = target.death_count + is_lost::int,
         claimed_by = $3,
-        event_seq = target.event_seq + CASE WHEN target.status = 'queued' THEN 1 ELSE 0 END,
+        event_seq = target.event_seq + (target.status = 'queued' OR is_lost)::int,
         scheduled_at = NULL,
         updated_at = greatest(target.updated_at, now())
     FROM before
@@ -101,10 +101,12 @@ WITH before AS (
       AND target.delivery_no = $2
       AND target.status IN ('queued', 'processing', 'generating', 'uploading')
       AND ($4::bigint IS NULL OR target.fence = $4)
-    RETURNING target.*, before.status AS status_before
+    RETURNING target.*, before.status AS status_before, is_lost
 ), event AS (
     INSERT INTO imagejobs.events (job_id, project_id, seq, kind, data)
     SELECT id, project_id, event_seq, 'job.processing', '{"status": "processing"}' FROM job WHERE status_before = 'queued'
+    UNION ALL SELECT id, project_id, event_seq, 'job.worker_lost', jsonb_build_object('status', status, 'message',
+        'The worker that had the job is gone; another one took it over.') FROM job WHERE is_lost
 )
 SELECT *, extract(epoch FROM deadline_at - now())::float8 AS seconds_left FROM job
 """
@@ -123,7 +125,7 @@ class Taking:
 async def claim(tx: Transaction, taking: Taking) -> tuple[Job, float] | None:
     """Take the job over, raising its fence; its row and the seconds left to its deadline, None for a stale message.
 
-    A running job that comes to another worker had its own die: `death_count` grows, the status stays.
+    A running job that comes to another worker had its own die: that is counted and told, the status stays.
     """
     row = await tx.fetchrow(_CLAIM, *parameters(taking))
     return None if row is None else (job_from(row), row["seconds_left"])

@@ -16,7 +16,7 @@ BROKEN = {
         SELECT * FROM (
             SELECT job_id, seq, data ->> 'status' AS status, lag(data ->> 'status') OVER (PARTITION BY job_id ORDER BY seq)
                    AS before FROM imagejobs.events
-            WHERE kind NOT IN ('job.resolved', 'job.cancel_requested', 'job.priority_changed')) AS step
+            WHERE kind NOT IN ('job.resolved', 'job.cancel_requested', 'job.priority_changed', 'job.worker_lost')) AS step
         WHERE before IS NOT NULL AND (before, status) NOT IN ({_EDGES})""",  # noqa: S608
     "events without a gap, up to the row's own count": """
         SELECT job.id FROM public.image_generation_jobs AS job LEFT JOIN imagejobs.events ON job_id = job.id

@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     RESOLVED = "job.resolved"
     CANCEL_REQUESTED = "job.cancel_requested"
     PRIORITY_CHANGED = "job.priority_changed"
+    WORKER_LOST = "job.worker_lost"
 
 
 @dataclass(frozen=True, kw_only=True)

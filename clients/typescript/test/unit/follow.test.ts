@@ -45,6 +45,17 @@ test('e2: the end of an earlier try is not taken for the end of the job', async 
   assert.deepEqual(states(told), ['queued', 'failed', 'queued', 'completed'])
 })
 
+test('e2: a kind of event that nobody knows yet is passed on and ends nothing', async (t) => {
+  const lost = event(3, 'processing', { message: 'gone' }).replaceAll('job.processing', 'job.worker_lost')
+  const later = 'id: 4\nevent: job.of_tomorrow\ndata: {"seq":4,"kind":"job.of_tomorrow","at":"2026-01-01T00:00:00.000Z","data":{}}\n\n'
+  const parts = [event(1, 'queued'), event(2, 'processing'), lost, later, event(5, 'completed')]
+  const { url } = await serve(t, { [READ]: completed, [EVENTS]: (_, response) => streamed(response, ...parts) })
+  const told: Progress[] = []
+  assert.equal((await service(url).waitForJob(JOB_ID, { onProgress: (one) => told.push(one) })).status, 'completed')
+  assert.deepEqual(states(told), ['queued', 'processing', 'processing', 'processing', 'completed'])
+  assert.deepEqual([told[2]?.event?.kind, told[2]?.event?.data['message'], told[3]?.event?.kind], ['job.worker_lost', 'gone', 'job.of_tomorrow'])
+})
+
 test('e2: a stream that stays open after the last event is left', async (t) => {
   const { url } = await serve(t, {
     [READ]: completed,
