@@ -122,6 +122,59 @@ def test_a_picture_that_is_at_its_old_address_no_more_is_no_failed_job(somewhere
     assert "IMAGEJOBS_PUBLIC_URL" in done.stderr
 
 
+@pytest.mark.parametrize(("third", "code"), [("completed", 8), ("failed", 1)])
+def test_a_picture_that_cannot_be_fetched_ends_no_report_of_the_others(
+    somewhere: Place, tmp_path: Path, third: str, code: int
+) -> None:
+    gone = "http://127.0.0.1:9/files/fox.png"
+    with scripted_server() as script:
+        addresses = {"one": gone, "two": f"{script.url}/files/two.png", "three": gone}
+        ends = {"one": "completed", "two": "completed", "three": third}
+        script.replies += [Reply(document={"events": [the_end(end)]}) for end in ends.values()]
+        script.replies += [Reply(document=a_job(name, ends[name], addresses[name])) for name in ends]
+        script.replies.append(Reply(content=b"a picture", headers={"content-type": "image/png"}))
+        settings = {"IMAGEJOBS_URL": script.url, "IMAGEJOBS_API_KEY": "any"}
+        done = somewhere.run("jobs", "watch", *ends, "--json", "-o", str(tmp_path), **settings)
+    assert done.returncode == code, done.stderr
+    lines = lines_of_json(done.stdout)
+    files = {line["jobId"]: line["file"] for line in lines if "jobId" in line}
+    assert files == {"one": None, "two": str(next(tmp_path.iterdir())), "three": None}
+    assert Path(files["two"]).read_bytes() == b"a picture"
+    lost = [line["error"] for line in lines if "jobId" not in line]
+    assert [(error["exitCode"], gone in error["message"]) for error in lost] == [(8, True)] * (
+        2 if third == "completed" else 1
+    )
+
+
+def test_a_picture_that_cannot_be_saved_is_told_and_ends_no_report_of_the_others(somewhere: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with scripted_server(Reply(document={"events": [the_end("completed")]})) as script:
+        script.replies += script.replies
+        script.replies += [
+            Reply(document=a_job(name, "completed", f"{script.url}/files/{name}.png")) for name in ("one", "two")
+        ]
+        script.replies.append(Reply(content=b"a picture", headers={"content-type": "image/png"}))
+        settings = {"IMAGEJOBS_URL": script.url, "IMAGEJOBS_API_KEY": "any"}
+        done = somewhere.run("jobs", "watch", "one", "two", "-o", str(tmp_path / "file/inside"), **settings)
+    assert done.returncode == 8, done.stderr
+    assert done.stdout.splitlines() == [f"{script.url}/files/{name}.png" for name in ("one", "two")]
+    assert done.stderr.count("could not be saved in") == 2
+    assert "Traceback" not in done.stderr
+
+
+def the_end(status: str) -> dict[str, Any]:
+    """The event of a job's end."""
+    return {"seq": 1, "kind": f"job.{status}", "at": "2026-01-01T00:00:00Z", "data": {"status": status}}
+
+
+def a_job(name: str, status: str, address: str) -> dict[str, Any]:
+    """The job as the API tells it."""
+    made = {"jobId": name, "status": status, "createdAt": "2026-01-01T00:00:00Z", "prompt": name}
+    if status == "completed":
+        return {**made, "publicUrl": address}
+    return {**made, "error": {"code": "PERMANENT", "reason": "content_refused", "message": "No.", "billed": "no"}}
+
+
 def test_a_service_that_stays_away_is_given_up_at_the_timeout_and_the_job_is_named(somewhere: Place) -> None:
     accepted = Reply(status=202, document={"jobId": "one", "status": "queued"})
     with scripted_server(accepted, Reply(hang_up=True)) as script:

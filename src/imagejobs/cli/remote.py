@@ -15,8 +15,8 @@ from imagejobs.settings import Settings, load_settings
 
 _NEXT_STEPS: Mapping[type[ClientError], str] = {
     Unreachable: " Does it run? `imagejobs up` starts one here, `imagejobs doctor` looks for the fault.",
-    Interrupted: " The job is completed, but its picture keeps the address it was made at: serve there again (`up --port`), "
-    "and for later ones set IMAGEJOBS_PUBLIC_URL to an address that stays.",
+    Interrupted: " The job is completed: `imagejobs jobs watch` fetches its picture again. Where the address is one that is "
+    "served no more, serve there again (`up --port`); for later ones set IMAGEJOBS_PUBLIC_URL to an address that stays.",
 }
 _BY_STATUS = {401: ExitCode.LOGIN, 403: ExitCode.LOGIN, 404: ExitCode.NOT_FOUND, 402: ExitCode.CAP_REACHED}
 
@@ -39,11 +39,16 @@ def connected(*, as_json: bool) -> Iterator[Client]:
         with client_of(load_settings()) as client:
             yield client
     except ClientError as error:
-        code = code_of_error(error)
-        if as_json:
-            print_json({"error": _document(error, code)})
-        print(f"imagejobs: {printable(error)}{_NEXT_STEPS.get(type(error), '')}", file=sys.stderr)
-        raise typer.Exit(code) from error
+        raise typer.Exit(tell(error, as_json=as_json)) from error
+
+
+def tell(error: ClientError, *, as_json: bool) -> ExitCode:
+    """Say what went wrong and what to do, to a person and as a line of JSON; its exit code."""
+    code = code_of_error(error)
+    if as_json:
+        print_json({"error": _document(error, code)})
+    print(f"imagejobs: {printable(error)}{_NEXT_STEPS.get(type(error), '')}", file=sys.stderr)
+    return code
 
 
 def client_of(settings: Settings) -> Client:

@@ -12,7 +12,7 @@ from imagejobs.cli.advice import next_step
 from imagejobs.cli.console import credits_of, print_json, printable
 from imagejobs.cli.exits import ExitCode
 from imagejobs.cli.progress import Progress
-from imagejobs.cli.remote import code_of_job
+from imagejobs.cli.remote import code_of_job, tell
 from imagejobs.client import Client, ClientError, Failure, Job, Refused, Wait
 
 OutputOption = Annotated[
@@ -23,7 +23,7 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the
 
 _NAME_LENGTH = 40
 _NOT_FOUND = 404
-_GRAVEST_FIRST = (ExitCode.OUTCOME_UNKNOWN, ExitCode.CAP_REACHED, ExitCode.JOB_FAILED)
+_GRAVEST_FIRST = (ExitCode.OUTCOME_UNKNOWN, ExitCode.CAP_REACHED, ExitCode.JOB_FAILED, ExitCode.UNREACHABLE)
 
 
 def wait_and_report(
@@ -35,7 +35,7 @@ def wait_and_report(
     as_json: bool,
     after: Mapping[str, int] | None = None,
 ) -> None:
-    """Show how the jobs move, then save and print their pictures; ends the command where one of them failed.
+    """Show how the jobs move, then save and print their pictures; ends the command with the gravest of their codes.
 
     `after` is the last event of each job that is not shown any more. A service that goes away is waited for. Ctrl-C, a
     timeout and a service that stays away leave the jobs running, and say how to come back to them.
@@ -54,9 +54,7 @@ def wait_and_report(
         if not (isinstance(error, Refused) and error.status == _NOT_FOUND):
             _tell_way_back(job_ids)
         raise
-    for job in jobs:
-        _report(client, job, directory, as_json=as_json)
-    codes = {code_of_job(job) for job in jobs}
+    codes = {_report(client, job, directory, as_json=as_json) for job in jobs}
     raise typer.Exit(next((code for code in _GRAVEST_FIRST if code in codes), ExitCode.OK))
 
 
@@ -65,10 +63,13 @@ def _tell_way_back(job_ids: Sequence[str]) -> None:
     print(f"{subject}; come back with: imagejobs jobs watch {' '.join(job_ids)}", file=sys.stderr)
 
 
-def _report(client: Client, job: Job, directory: Path | None, *, as_json: bool) -> None:
-    saved = None
+def _report(client: Client, job: Job, directory: Path | None, *, as_json: bool) -> ExitCode:
+    saved, trouble = None, None
     if directory is not None and job.public_url is not None:
-        saved = client.download(job.public_url, directory, _file_name(job))
+        try:
+            saved = client.download(job.public_url, directory, _file_name(job))
+        except ClientError as error:
+            trouble = error
     if as_json:
         outcome: dict[str, Any] = {**job.raw, "file": saved and str(saved), "seconds": job.seconds}
         print_json(outcome)
@@ -77,6 +78,7 @@ def _report(client: Client, job: Job, directory: Path | None, *, as_json: bool) 
     if saved is not None and not as_json:
         print(saved)
     print(_told(job), file=sys.stderr)
+    return code_of_job(job) if trouble is None else tell(trouble, as_json=as_json)
 
 
 def _file_name(job: Job) -> str:

@@ -47,4 +47,4 @@ class WaitTimedOut(ClientError):
 
 
 class Interrupted(ClientError):
-    """A picture could not be fetched whole; nothing was left on the disk."""
+    """A picture could not be fetched whole, or not be saved; nothing was left on the disk."""

@@ -4,6 +4,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -116,13 +117,16 @@ class Client:
 
         The file appears whole or not at all; one of the same name is replaced.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         draft = directory / f".{name}.part"
         try:
+            directory.mkdir(parents=True, exist_ok=True)
             media_type = self._fetch(url, draft)
             return draft.replace(directory / (name + _EXTENSIONS.get(media_type, ".bin")))
+        except OSError as error:
+            raise Interrupted(f"{url} could not be saved in {directory}: {error.strerror}.") from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
 
     def _fetch(self, url: str, target: Path) -> str:
         """Write what `url` answers to `target`; its media type."""
@@ -149,35 +153,19 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _job_call(
-        self,
-        method: str,
-        job_id: str,
-        rest: str,
-        within_seconds: float | None = None,
-        **content: Any,  # noqa: ANN401 - what httpx2 takes
-    ) -> httpx2.Response:
+    def _job_call(self, method: str, job_id: str, rest: str, within: float | None = None, **content: Any) -> httpx2.Response:  # noqa: ANN401 - what httpx2 takes
         """A call about one job, which is named where there is none."""
         path = f"/api/images/jobs/{quote(job_id, safe='')}{rest}"
         try:
-            if within_seconds is None:
-                return self._call(method, path, **content)
-            return self._call(method, path, attempts=1, timeout=within_seconds, **content)
+            return self._call(method, path, **content, **({} if within is None else {"timeout": within}))
         except Refused as refusal:
             if refusal.reason != "not_found":
                 raise
             detail = f"There is no job {job_id}, or not for this key."
             raise Refused(refusal.status, {**refusal.problem, "detail": detail}) from refusal
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        attempts: int | None = None,
-        **content: Any,  # noqa: ANN401 - what httpx2 takes
-    ) -> httpx2.Response:
-        attempts = attempts or self._backoff.attempts
+    def _call(self, method: str, path: str, **content: Any) -> httpx2.Response:  # noqa: ANN401 - what httpx2 takes
+        attempts = 1 if "timeout" in content else self._backoff.attempts
         for attempt in range(attempts):
             answer, trouble = self._ask(method, path, content)
             if answer is not None and answer.status_code not in REPEATED_STATUSES:
