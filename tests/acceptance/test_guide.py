@@ -171,7 +171,8 @@ class Trouble:
             job = self.someone.shell("imagejobs generate 'a fox' --project film --no-wait").stdout.strip()
             key = self.someone.shell("imagejobs keys create reader --scope jobs:read --project other").stdout.strip()
             here = {"IMAGEJOBS_URL": running.url, "job": job, "reader": key}
-            self.meet("a job stays `queued`", "placeholders were left in `.env`", "the same, of Supabase")
+            self.meet("a job stays `queued`", "placeholders were left in `.env`")
+            self.meet("Google's key is wrong", "Supabase's key is wrong")
             self.meet("`imagejobs checklist` makes no picture")
             self.meet("401", **here)
             self.meet("403", **here)

@@ -95,6 +95,16 @@ async def test_f6_a_healthy_instance_has_no_failure_and_every_subject(
 
 
 @pytest.mark.usefixtures("double")
+async def test_d1_f6_a_placeholder_that_was_left_is_named_with_where_the_value_is(here: pytest.MonkeyPatch) -> None:
+    here.setenv("SUPABASE_SERVICE_ROLE_KEY", "your-service-role-key")
+    here.setenv("SUPABASE_ANON_KEY", "YOUR-ANON-KEY")
+    left = (await found("your-service-role-key", "YOUR-ANON-KEY"))["placeholder"]
+    assert left.level is Level.FAIL
+    assert {"SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"} <= set(left.detail.split())
+    assert "Project Settings" in left.advice
+
+
+@pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(
     "where", ["hidden@127.0.0.1:9/nothing", "hidden@127.0.0.1:port/none", "hidden#@h/d", "hidden@[::1/d"]
 )

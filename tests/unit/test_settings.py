@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from imagejobs.bootstrap import Role, default_provider, load_providers, migrate_database, open_database, storage_place
 from imagejobs.cli.banner import Ready, banner
 from imagejobs.cli.home import Home
+from imagejobs.cli.placeholders import placeholders
 from imagejobs.errors import ConfigurationError
 from imagejobs.settings import Settings, load_settings
 
@@ -209,3 +211,109 @@ def test_hosts_that_may_be_private_are_hosts(bare: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("IMAGEJOBS_OUTBOUND_ALLOW", "http://10.0.0.5/")
     with pytest.raises(ConfigurationError, match="IMAGEJOBS_OUTBOUND_ALLOW"):
         load_settings()
+
+
+PAGES = Path(__file__).parents[2]
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.your-key"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUPABASE_URL", "https://YOUR-PROJECT.supabase.co"),
+        ("SUPABASE_URL", "https://your-project.supabase.co"),
+        ("SUPABASE_URL", "https://your-project-ref.supabase.co/"),
+        ("SUPABASE_URL", "https://xxxxxxxxxxxx.supabase.co"),
+        ("SUPABASE_URL", "https://<project-ref>.supabase.co"),
+        ("SUPABASE_URL", "https://….supabase.co"),
+        ("SUPABASE_URL", "your_supabase_url"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "YOUR-SERVICE-KEY"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "your-service-role-key"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_…"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_xxx"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "eyJhbGciOi..."),
+        ("SUPABASE_ANON_KEY", "your-anon-key"),
+        ("NANO_BANANA_API_KEY", "your-nano-banana-api-key"),
+        ("NANO_BANANA_API_KEY", "changeme"),
+        ("NANO_BANANA_API_KEY", "change-me"),
+        ("GOOGLE_AI_API_KEY", "YOUR-GOOGLE-KEY"),
+        ("GOOGLE_AI_API_KEY", "YOUR_KEY"),
+        ("GEMINI_API_KEY", "<your key>"),
+        ("GEMINI_API_KEY", "your_google_key_here"),
+        ("IMAGEJOBS_GEMINI_API_KEY", "xxx"),
+        ("IMAGEJOBS_API_KEY", "ij_…"),
+        ("IMAGEJOBS_STORAGE_URL", "s3://YOUR-BUCKET/pictures"),
+        ("AWS_ACCESS_KEY_ID", "YOUR-KEY-ID"),
+        ("AWS_ENDPOINT_URL", "https://YOUR-SERVER"),
+        ("DATABASE_URL", "postgresql://postgres:[YOUR-PASSWORD]@db.abc.supabase.co:5432/postgres"),
+    ],
+)
+def test_d1_a_placeholder_is_known_and_told_without_its_value(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    del bare
+    monkeypatch.setenv(name, value)
+    found = placeholders(load_settings())
+    assert list(found) == [name]
+    assert value not in found[name]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": JWT},
+        {"SUPABASE_URL": "https://your-story.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_xxxA9xxx_your1key"},
+        {"SUPABASE_URL": "https://pictures.your-project.example", "SUPABASE_ANON_KEY": "sb_publishable_change_me9"},
+        {"GOOGLE_AI_API_KEY": "AIzaSyYOUR-KEY_your-key-xxx_changeme012"},
+        {"NANO_BANANA_API_URL": "http://127.0.0.1:9000", "NANO_BANANA_API_KEY": "changeme"},
+        {"IMAGEJOBS_GEMINI_BASE_URL": "http://127.0.0.1:9000", "GOOGLE_AI_API_KEY": "your-key"},
+        {"IMAGEJOBS_BRUSH_API_KEY": "xxx", "SESSION_SECRET": "your-secret-" + "x" * 32},
+        {"DATABASE_URL": "postgresql://your-user:changeme@your-host:5432/your-project"},
+        {
+            "IMAGEJOBS_STORAGE_URL": "s3://your-bucket/x",
+            "AWS_ACCESS_KEY_ID": "changeme",
+            "AWS_SECRET_ACCESS_KEY": "your-key",
+        },
+        {"SUPABASE_JWT_SECRET": "your-super-secret-jwt-token-with-at-least-32-characters-long"},
+    ],
+)
+def test_d1_a_value_that_can_be_real_is_no_placeholder(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str]
+) -> None:
+    del bare
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert placeholders(load_settings()) == {}
+
+
+def test_d1_up_names_the_placeholders_that_are_left_and_where_the_values_are(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_AI_API_KEY", "your-google-key")
+    ready = Ready(
+        settings=load_settings(database_url="postgresql://h/d"),
+        url="http://h",
+        admin_key="k",
+        home=Home(bare),
+        embedded=None,
+    )
+    (line,) = [line for line in banner(ready, 1.0).splitlines() if "GOOGLE_AI_API_KEY" in line]
+    assert line.startswith("  Replace    GOOGLE_AI_API_KEY, ")
+    assert "Google AI Studio" in line
+    assert "your-google-key" not in banner(ready, 1.0)
+    monkeypatch.setenv("GOOGLE_AI_API_KEY", "AIzaSyD-real0123")
+    assert "Replace" not in banner(replace(ready, settings=load_settings()), 1.0)
+
+
+def test_d1_every_placeholder_that_our_pages_tell_to_set_is_known(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del bare
+    texts = [page.read_text() for page in [PAGES / "README.md", *(PAGES / "docs/how-to").glob("*.md")]]
+    shown = {
+        pair for text in texts for pair in re.findall(r"^(?:export )?([A-Z_]+)=(\S*(?:YOUR-|…)\S*)$", text, re.MULTILINE)
+    }
+    ours = sorted(pair for pair in shown if not pair[0].startswith("VITE_"))
+    assert len(ours) >= 6
+    for name, value in ours:
+        with monkeypatch.context() as here:
+            here.setenv(name, value)
+            assert list(placeholders(load_settings())) == [name]

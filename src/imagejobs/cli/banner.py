@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from imagejobs import __version__
 from imagejobs.bootstrap import storage_place
 from imagejobs.cli.home import Home
+from imagejobs.cli.placeholders import placeholders
 from imagejobs.embedded import Server
 from imagejobs.settings import Settings
 
@@ -48,6 +49,7 @@ def banner(ready: Ready, seconds: float) -> str:
         ("Database", _database(ready)),
         ("Pictures", storage_place(settings)),
         ("Provider", _provider(settings)),
+        *(("Replace", f"{name}, which holds what a guide shows: {where}") for name, where in placeholders(settings).items()),
         ("Workers", f"{settings.workers}, {settings.concurrency} jobs at once each"),
         ("API", f"{ready.url}  (POST /api/images/generate){_reach(settings)}"),
         ("Admin key", f"{ready.admin_key}  (kept in {ready.home.admin_key_path})"),

@@ -14,6 +14,7 @@ from imagejobs.cli.check_database import Now, database_findings
 from imagejobs.cli.console import AsJson, command_app
 from imagejobs.cli.findings import collected, report
 from imagejobs.cli.home import Home
+from imagejobs.cli.placeholders import placeholders
 from imagejobs.cli.providers import CORRECT, WHOLE_SECONDS, provider_findings
 from imagejobs.cli.readiness import READY, readiness
 from imagejobs.cli.sign_in import sign_in_findings
@@ -44,6 +45,7 @@ def doctor(as_json: AsJson = False) -> None:
     raise report(asyncio.run(examine()), as_json=as_json)
 
 
+_REAL = "Put the real one in, and start the service again: {}."
 _LITTLE_BYTES = 1_000_000_000
 _TOO_LITTLE_BYTES = 100_000_000
 _DATABASE_SECONDS = 150.0  # an embedded one may have to recover from a crash first
@@ -57,6 +59,8 @@ async def examine(now: Now = time.time) -> list[Finding]:
     except ConfigurationError as error:
         return findings + [fail("settings", problem, CORRECT) for problem in error.problems]
     findings.append(ok("settings", "readable"))
+    for name, where in placeholders(settings).items():
+        findings.append(fail("placeholder", f"{name} has no real value: it holds what a guide shows", _REAL.format(where)))
     findings += await collected("data", _data_directory(settings))
     findings += await collected("database", database_findings(settings, now), _DATABASE_SECONDS)
     findings += await collected("storage", storage_findings(settings))
