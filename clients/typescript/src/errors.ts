@@ -122,6 +122,14 @@ export const timedOut = (jobId: string | null, ms: number): TemporaryError =>
     jobId,
   })
 
+/** What answers at the address is no imagejobs. */
+export const unexpected = (): UnknownError =>
+  new UnknownError({
+    reason: 'unexpected_answer',
+    detail: 'Something answered, but not as imagejobs does: is the address right?',
+    billed: 'unknown',
+  })
+
 /** Why this job ended without a picture; null where it did not. */
 export function failureOf(job: JobBody): AnyImageJobError | null {
   if (job.status === 'canceled') {

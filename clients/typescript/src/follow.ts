@@ -1,6 +1,6 @@
 /** Following a job to its end: by its events where the service streams them, else by asking again and again. */
 import type { EventBody, JobBody, JobStatus } from './api.js'
-import { failureOf, isImageJobError, isRecord, refusal, timedOut, UnknownError, type AnyImageJobError } from './errors.js'
+import { failureOf, isImageJobError, isRecord, refusal, timedOut, unexpected, type AnyImageJobError } from './errors.js'
 import { inSlot } from './slots.js'
 import { EventStreamParser } from './sse.js'
 import { bounded, jittered, pause, TimeIsUp } from './time.js'
@@ -238,6 +238,5 @@ export function jobOf(body: unknown): JobBody {
   if (isRecord(body) && typeof body['jobId'] === 'string' && typeof body['status'] === 'string' && isRecord(body['cost'])) {
     return body as unknown as JobBody
   }
-  const detail = 'Something answered, but not as imagejobs does: is the address right?'
-  throw new UnknownError({ reason: 'unexpected_answer', detail, billed: 'unknown' })
+  throw unexpected()
 }

@@ -22,6 +22,7 @@ export type {
   ImageRequest,
   ImageSource,
   JobFilter,
+  JobRequest,
   MaskSource,
   WaitOptions,
 } from './service.js'

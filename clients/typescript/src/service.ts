@@ -1,7 +1,32 @@
 /** The service as a page uses it: ask for a picture, wait for it, and the few things one can do to a job. */
-import type { CancelAnswer, GenerateAnswer, GenerateBody, InputAnswer, JobBody, JobList, JobListQuery, RetryAnswer, RetryBody, SourceBody } from './api.js'
+import type {
+  CancelAnswer,
+  ChangeBody,
+  EventList,
+  GenerateAnswer,
+  GenerateBody,
+  InputAnswer,
+  JobBody,
+  JobList,
+  JobListQuery,
+  MemberList,
+  MemberWrite,
+  ProjectBody,
+  ProjectWrite,
+  QuoteBody,
+  ResolveAnswer,
+  ResolveBody,
+  RetryAnswer,
+  RetryBody,
+  Role,
+  SourceBody,
+  StyleBody,
+  StyleList,
+  StyleListQuery,
+  StyleWords,
+} from './api.js'
 import { addressOf, tokenOf, type ImageServiceConfig } from './config.js'
-import { PermanentError, timedOut, UnknownError, isRecord } from './errors.js'
+import { PermanentError, timedOut, UnknownError, isRecord, unexpected } from './errors.js'
 import { follow, jobOf, jobPath, poll, WAIT_MS, type FollowOptions, type PollOptions, type Progress } from './follow.js'
 import { bounded, TimeIsUp } from './time.js'
 import { Transport, type Call } from './transport.js'
@@ -9,6 +34,11 @@ import { Transport, type Call } from './transport.js'
 /** What is asked; `jobType` defaults to `generate`, `branchId` to what the resolver says, else `main`. */
 export interface ImageRequest extends Omit<GenerateBody, 'n' | 'idempotencyKey' | 'jobType'> {
   readonly jobType?: GenerateBody['jobType']
+}
+
+/** The same where it may make several jobs. */
+export interface JobRequest extends ImageRequest {
+  readonly n?: number
 }
 
 export interface CallOptions {
@@ -104,14 +134,14 @@ export class ImageService {
   }
 
   /** Only ask. Repeated under one key while the service is away, so that never two jobs are made. */
-  async createJob(
-    request: ImageRequest & { readonly n?: number },
-    options: CallOptions & { readonly idempotencyKey?: string | undefined } = {},
-  ): Promise<GenerateAnswer> {
-    const branchId = request.branchId ?? (await this.#config.resolveBranch?.(request.projectId)) ?? 'main'
-    const idempotencyKey = options.idempotencyKey ?? newIdempotencyKey()
-    const json = { jobType: 'generate', ...given(request), branchId, idempotencyKey }
+  async createJob(request: JobRequest, options: CallOptions & { readonly idempotencyKey?: string | undefined } = {}): Promise<GenerateAnswer> {
+    const json = { ...(await this.#body(request)), idempotencyKey: options.idempotencyKey ?? newIdempotencyKey() }
     return this.#json<GenerateAnswer>({ method: 'POST', path: '/api/images/generate', json, signal: options.signal }, 'jobId')
+  }
+
+  /** What the request would cost, and the words that the provider would get; nothing is made. `obstacle` is what would stop it. */
+  async quoteJob(request: JobRequest, options: CallOptions = {}): Promise<QuoteBody> {
+    return this.#json<QuoteBody>({ method: 'POST', path: '/api/images/quote', json: await this.#body(request), signal: options.signal }, 'total')
   }
 
   /** The job as it stands. */
@@ -124,6 +154,12 @@ export class ImageService {
     const { limit, ...rest } = filter
     const query = { ...rest, limit: limit?.toString() }
     return this.#json<JobList>({ method: 'GET', path: '/api/images/jobs', query, signal: options.signal }, 'jobs')
+  }
+
+  /** What happened to a job, in order: a thousand events at most, those after the `seq` given. `waitForJob` tells them as they come. */
+  async listEvents(jobId: string, after = 0, options: CallOptions = {}): Promise<EventList> {
+    const query = { after: after.toString() }
+    return this.#json<EventList>({ method: 'GET', path: jobPath(jobId, '/events'), query, signal: options.signal }, 'events')
   }
 
   /** The completed job, followed by its events where the service streams them. Rejects with its error where it ended otherwise. */
@@ -151,11 +187,76 @@ export class ImageService {
     return this.#json<CancelAnswer>({ method: 'POST', path: jobPath(jobId, '/cancel'), signal: options.signal }, 'receipt')
   }
 
+  /** Move a queued job within the queue: from -10 to 10, higher goes first. Refused with 409 once a worker has it. */
+  async setPriority(jobId: string, priority: number, options: CallOptions = {}): Promise<JobBody> {
+    const json: ChangeBody = { priority }
+    return jobOf((await this.#transport.send({ method: 'PATCH', path: jobPath(jobId), json, signal: options.signal })).body)
+  }
+
+  /** Say whether an unknown outcome was billed, as the provider's usage page shows. Refused with 409 where nothing is unknown, as on a repeat. */
+  async resolveJob(jobId: string, billed: boolean, options: CallOptions = {}): Promise<ResolveAnswer> {
+    const json: ResolveBody = { billed }
+    return this.#json<ResolveAnswer>({ method: 'POST', path: jobPath(jobId, '/resolve'), json, signal: options.signal }, 'posted')
+  }
+
   /** Hand a picture over, to name it in requests of this project. */
   async uploadInput(projectId: string, picture: Blob, options: CallOptions = {}): Promise<InputAnswer> {
     const headers = { 'content-type': picture.type || 'application/octet-stream' }
     const call = { method: 'POST', path: '/api/images/inputs', query: { projectId }, body: picture, headers } as const
     return this.#json<InputAnswer>({ ...call, timeoutMs: UPLOAD_MS, signal: options.signal }, 'inputId')
+  }
+
+  /** A page of the project's style capsules, in the order of their ids. */
+  async listStyles(projectId: string, filter: StyleListQuery = {}, options: CallOptions = {}): Promise<StyleList> {
+    const query = { ...filter, limit: filter.limit?.toString() }
+    return this.#json<StyleList>({ method: 'GET', path: projectPath(projectId, 'styles'), query, signal: options.signal }, 'styles')
+  }
+
+  /** The style as it stands. */
+  async getStyle(projectId: string, styleId: string, options: CallOptions = {}): Promise<StyleBody> {
+    return this.#json<StyleBody>({ method: 'GET', path: projectPath(projectId, 'styles', styleId), signal: options.signal }, 'styleId')
+  }
+
+  /** Make the style, or replace it whole. Jobs that exist keep what they took. */
+  async putStyle(projectId: string, styleId: string, style: StyleWords, options: CallOptions = {}): Promise<StyleBody> {
+    const call = { method: 'PUT', path: projectPath(projectId, 'styles', styleId), json: style, signal: options.signal } as const
+    return this.#json<StyleBody>(call, 'styleId')
+  }
+
+  /** Remove the style. Jobs that took it go on; new ones cannot name it. */
+  async deleteStyle(projectId: string, styleId: string, options: CallOptions = {}): Promise<void> {
+    await this.#done({ method: 'DELETE', path: projectPath(projectId, 'styles', styleId), signal: options.signal })
+  }
+
+  /** The project, for everybody who may read its jobs. */
+  async getProject(projectId: string, options: CallOptions = {}): Promise<ProjectBody> {
+    return this.#json<ProjectBody>({ method: 'GET', path: projectPath(projectId), signal: options.signal }, 'projectId')
+  }
+
+  /** Make the project, or replace its name and policy: for admin keys and the project's admins. */
+  async putProject(projectId: string, project: ProjectWrite, options: CallOptions = {}): Promise<ProjectBody> {
+    return this.#json<ProjectBody>({ method: 'PUT', path: projectPath(projectId), json: project, signal: options.signal }, 'projectId')
+  }
+
+  /** Who has which role in the project, oldest first; for its admins, as the next two. */
+  async listMembers(projectId: string, options: CallOptions = {}): Promise<MemberList> {
+    return this.#json<MemberList>({ method: 'GET', path: projectPath(projectId, 'members'), signal: options.signal }, 'members')
+  }
+
+  /** Give a user, by the `sub` of their token, a role in the project; nobody gives themselves one. */
+  async putMember(projectId: string, userId: string, role: Role, options: CallOptions = {}): Promise<void> {
+    const json: MemberWrite = { role }
+    await this.#done({ method: 'PUT', path: projectPath(projectId, 'members', userId), json, signal: options.signal })
+  }
+
+  /** End a user's membership, at once. */
+  async deleteMember(projectId: string, userId: string, options: CallOptions = {}): Promise<void> {
+    await this.#done({ method: 'DELETE', path: projectPath(projectId, 'members', userId), signal: options.signal })
+  }
+
+  async #body(request: JobRequest): Promise<object> {
+    const branchId = request.branchId ?? (await this.#config.resolveBranch?.(request.projectId)) ?? 'main'
+    return { jobType: 'generate', ...given(request), branchId }
   }
 
   async #made(asked: Loose<ImageRequest>, options: ImageOptions): Promise<GeneratedImage> {
@@ -200,8 +301,13 @@ export class ImageService {
   async #json<T>(call: Call, member: keyof T & string): Promise<T> {
     const { body } = await this.#transport.send({ timeoutMs: JSON_MS, ...call })
     if (isRecord(body) && member in body) return body as T
-    const detail = 'Something answered, but not as imagejobs does: is the address right?'
-    throw new UnknownError({ reason: 'unexpected_answer', detail, billed: 'unknown' })
+    throw unexpected()
+  }
+
+  /** A call whose answer says nothing. */
+  async #done(call: Call): Promise<void> {
+    const { status } = await this.#transport.send({ timeoutMs: JSON_MS, ...call })
+    if (status !== 204) throw unexpected()
   }
 
   /** A job that was given a deadline ends soon after it. */
@@ -209,6 +315,8 @@ export class ImageService {
     return this.#config.timeoutMs ?? (deadlineSeconds ? deadlineSeconds * 1000 + 60_000 : WAIT_MS)
   }
 }
+
+const projectPath = (...parts: readonly string[]): string => `/api/projects/${parts.map(encodeURIComponent).join('/')}`
 
 export const createImageService = (config: ImageServiceConfig = {}): ImageService => new ImageService(config)
 

@@ -6,7 +6,7 @@ import { bounded, jittered, pause, TimeIsUp } from './time.js'
 export type TokenSource = (asked: { readonly rejected?: string }) => string | null | undefined | Promise<string | null | undefined>
 
 export interface Call {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly query?: Readonly<Record<string, string | readonly string[] | null | undefined>>
   readonly json?: unknown
@@ -46,13 +46,16 @@ export class Transport {
 
   /**
    * The answer, asked for again where there was none or the service may answer better soon: the call must be one that may be
-   * repeated. Rejects with an `ImageJobError`; 304 is an answer.
+   * repeated. Rejects with an `ImageJobError`; 304 is an answer, and so is 404 where a try that may have removed the thing came before.
    */
   async send(call: Call): Promise<Answer> {
     const attempts = call.attempts ?? ATTEMPTS
+    let mayBeDone = false
     for (let attempt = 1; ; attempt += 1) {
       const found = await this.#try(call)
       if (!(found instanceof Error)) return found
+      if (call.method === 'DELETE' && found.status === 404 && mayBeDone) return { status: 204, headers: new Headers(), body: undefined }
+      mayBeDone ||= found.status === null || found.status >= 500
       const asked = found.retryAfterSeconds === null ? null : found.retryAfterSeconds * 1000
       const mayRepeat = found.status === null || REPEATED.has(found.status)
       if (!mayRepeat || attempt >= attempts || (asked !== null && asked > LONGEST_ASKED_MS)) throw found
@@ -67,7 +70,7 @@ export class Transport {
         const response = await this.open({ ...call, signal })
         const body = await parsed(response)
         if (!response.ok && response.status !== 304) return refusal(response.status, body, retryAfter(response.headers))
-        if (response.ok && body === undefined) throw new SyntaxError('no JSON')
+        if (response.ok && response.status !== 204 && body === undefined) throw new SyntaxError('no JSON')
         return { status: response.status, headers: response.headers, body }
       })
     } catch (error) {

@@ -24,6 +24,11 @@ test('the running service', { concurrency: true }, async (t) => {
     ['a14: a canceled job gives a receipt and ends the wait', aCancel],
     ['e1, a14: a file is uploaded and named', anUpload],
     ['a14: the service takes every filter, and finds by it', aList],
+    ['a14, f4: a price is told before, and nothing is made', aPrice],
+    ['a14: a queued job is moved, and its events tell it', aPriority],
+    ['a14: an unknown outcome is settled by a word', aWord],
+    ['f4: a style is written, worn, listed and removed', aStyle],
+    ['a14: a project and its members are made and read', aProject],
   ]
   await Promise.all(tests.map(([name, run]) => t.test(name, run)))
 })
@@ -134,4 +139,58 @@ async function aList(): Promise<void> {
   assert.deepEqual((await images.listJobs({ ...found, status: ['failed'] })).jobs, [])
   const others = [{ jobType: 'end_frame' }, { sceneId: 'x' }, { shotId: 'x' }, { assetId: 'x' }, { batchId: jobId }, { createdAfter: before }, { createdBefore: since }] as const
   for (const other of others) assert.deepEqual((await images.listJobs({ ...found, ...other })).jobs, [], JSON.stringify(other))
+}
+
+async function aPrice(): Promise<void> {
+  const quote = await images.quoteJob({ ...REQUEST, projectId: 'priced', prompt: 'a fox', width: 640, n: 3 })
+  assert.deepEqual([quote.provider, quote.n, quote.total, quote.obstacle], ['sketch', 3, 0, null])
+  assert.deepEqual((await images.listJobs({ projectId: 'priced' })).jobs, [])
+  await assert.rejects(images.quoteJob({ ...REQUEST, prompt: '' }), { reason: 'invalid_field', field: 'prompt', status: 422 })
+}
+
+async function aPriority(): Promise<void> {
+  const { jobId } = await images.createJob({ ...REQUEST, prompt: 'a fox to move [429 300s]' })
+  while ((await images.getJob(jobId)).scheduledAt === null) await sleep(50)
+  assert.equal((await images.setPriority(jobId, 7)).priority, 7)
+  const { events } = await images.listEvents(jobId)
+  const last = events.at(-1)
+  assert.deepEqual([last?.kind, last?.data['priority']], ['job.priority_changed', 7])
+  assert.deepEqual((await images.listEvents(jobId, (last?.seq ?? 0) - 1)).events, [last])
+  await images.cancelJob(jobId)
+  await assert.rejects(images.setPriority(jobId, 1), { reason: 'invalid_transition', status: 409 })
+}
+
+async function aWord(): Promise<void> {
+  const { jobId } = await failureOf('a fox [unknown]')
+  assert.deepEqual(await images.resolveJob(jobId ?? '', false), { jobId, posted: 0 })
+  assert.equal((await images.getJob(jobId ?? '')).error?.billed, 'no')
+  await assert.rejects(images.resolveJob(jobId ?? '', false), { reason: 'invalid_transition', status: 409 })
+}
+
+async function aStyle(): Promise<void> {
+  const words = { name: 'Noir', descriptors: ['wet asphalt'], pillars: ['hard light'] }
+  const made = await images.putStyle('styled', 'film/noir', words)
+  assert.deepEqual([made.styleId, made.projectId, made.name, made.pillars], ['film/noir', 'styled', 'Noir', ['hard light']])
+  await images.putStyle('styled', 'second', { name: 'Second' })
+  assert.deepEqual(await images.getStyle('styled', 'film/noir'), made)
+  const first = await images.listStyles('styled', { limit: 1 })
+  const rest = await images.listStyles('styled', { cursor: first.nextCursor })
+  assert.deepEqual([...first.styles, ...rest.styles].map((style) => style.styleId), ['film/noir', 'second'])
+  const quote = await images.quoteJob({ projectId: 'styled', prompt: 'a fox', visualStyleCapsuleId: 'film/noir' })
+  assert.match(quote.prompt, /wet asphalt/)
+  await images.deleteStyle('styled', 'film/noir')
+  await assert.rejects(images.getStyle('styled', 'film/noir'), { reason: 'not_found', status: 404 })
+  await assert.rejects(images.deleteStyle('styled', 'film/noir'), { reason: 'not_found', status: 404 })
+}
+
+async function aProject(): Promise<void> {
+  const made = await images.putProject('made here', { name: 'The film' })
+  assert.deepEqual([made.projectId, made.name, made.onUnknownOutcome], ['made here', 'The film', 'fail'])
+  assert.deepEqual(await images.getProject('made here'), made)
+  await images.putMember('made here', 'user-1', 'viewer')
+  await images.putMember('made here', 'user-1', 'editor')
+  assert.deepEqual((await images.listMembers('made here')).members.map((one) => [one.userId, one.role, one.source]), [['user-1', 'editor', 'members']])
+  await images.deleteMember('made here', 'user-1')
+  assert.deepEqual((await images.listMembers('made here')).members, [])
+  await assert.rejects(images.getProject('nobody made this'), { reason: 'not_found', status: 404 })
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import {
   AuthError,
@@ -233,6 +234,63 @@ test('e2: a failed job rejects with everything that its error says', async (t) =
   const { code, reason, detail, failureStage, billed, retryable, jobId, job: ended } = error
   assert.deepEqual({ code, reason, message: detail, failureStage, billed, retryable }, said)
   assert.deepEqual([jobId, ended?.status], [JOB_ID, 'failed'])
+})
+
+test('a14: every operation of the service has a function, but those for operators and browsers', async (t) => {
+  const document = JSON.parse(await readFile('../../docs/reference/openapi.json', 'utf8')) as { paths: Record<string, Record<string, unknown>> }
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/g, 'x%2Fy')}`),
+  )
+  const elsewhere = ['GET /files/x%2Fy', 'GET /healthz', 'GET /readyz']
+  const all = Object.assign({ jobs: [], events: [], styles: [], members: [], inputId: 'i', total: 1, posted: 0, styleId: 's', projectId: 'p', receipt: {} }, job('completed'))
+  const answer: Handler = (one, response) => (one.method === 'DELETE' || one.path.includes('/members/') ? response.writeHead(204).end() : json(response, 200, all))
+  const { url, asked } = await serve(t, Object.fromEntries(operations.map((one) => [one, answer])))
+  const images = service(url)
+  const id = 'x/y'
+  await images.createJob(REQUEST)
+  await images.quoteJob({ ...REQUEST, n: 2 })
+  await images.getJob(id)
+  await images.listJobs()
+  await images.listEvents(id)
+  await images.setPriority(id, 3)
+  await images.retryJob({ jobId: id, retryCount: 0 })
+  await images.cancelJob(id)
+  await images.resolveJob(id, true)
+  await images.uploadInput('film', new Blob(['x']))
+  await images.listStyles(id)
+  await images.getStyle(id, id)
+  await images.putStyle(id, id, { name: 'Noir' })
+  await images.deleteStyle(id, id)
+  await images.getProject(id)
+  await images.putProject(id, { name: 'The film' })
+  await images.listMembers(id)
+  await images.putMember(id, id, 'editor')
+  await images.deleteMember(id, id)
+  assert.deepEqual(new Set(asked.map((one) => `${one.method} ${one.path.split('?')[0]}`)), new Set(operations.filter((one) => !elsewhere.includes(one))))
+})
+
+test('f4: a price is asked for as the picture would be', async (t) => {
+  const { url, asked } = await serve(t, { 'POST /api/images/quote': (_, response) => json(response, 200, { total: 0.08, obstacle: null }) })
+  const images = service(url, { resolveBranch: () => 'draft' })
+  assert.equal((await images.quoteJob({ ...REQUEST, n: 2, seed: null })).total, 0.08)
+  assert.deepEqual(bodyOf(asked[0]), { ...REQUEST, jobType: 'generate', branchId: 'draft', n: 2 })
+})
+
+test('a14: what was removed by a try without an answer is not missed by the next', async (t) => {
+  const style = '/api/projects/film/styles/noir'
+  const gone: Handler = (_, response) => json(response, 404, problem('PERMANENT', 'not_found', 'There is no such style.'))
+  const cut: Handler = (one, response, count) => (count === 1 ? response.destroy() : gone(one, response, count))
+  const { url, asked } = await serve(t, { [`DELETE ${style}`]: cut })
+  await service(url).deleteStyle('film', 'noir')
+  assert.equal(asked.length, 2)
+  const error = await failure(service((await serve(t, { [`DELETE ${style}`]: gone })).url).deleteStyle('film', 'noir'))
+  assert.deepEqual([error.reason, error.status], ['not_found', 404])
+  const busy: Handler = (one, response, count) =>
+    count === 1 ? json(response, 429, problem('RATE_LIMIT', 'too_many_requests', 'Later.'), { 'retry-after': '0' }) : gone(one, response, count)
+  const refused = await failure(service((await serve(t, { [`DELETE ${style}`]: busy })).url).deleteStyle('film', 'noir'))
+  assert.equal(refused.reason, 'not_found')
+  const other = await serve(t, { [`DELETE ${style}`]: (_, response) => json(response, 200, { ok: true }) })
+  assert.equal((await failure(service(other.url).deleteStyle('film', 'noir'))).reason, 'unexpected_answer')
 })
 
 test('e2: cancel and retry give their receipts', async (t) => {
