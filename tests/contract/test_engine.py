@@ -15,6 +15,7 @@ import pytest
 from imagejobs.db.pool import Database
 from imagejobs.engine.pgq import EngineOptions, PgqEngine
 from imagejobs.ports import Message
+from tests.support.proxy import Cut, proxied
 
 pytestmark = pytest.mark.database
 
@@ -208,6 +209,40 @@ async def test_what_a_question_on_its_way_brings_after_the_stop_goes_back_into_t
     async with running(made, inbox.take):
         await inbox.has(1)
     assert await left(database) == 0
+
+
+async def test_what_cannot_be_given_back_at_the_stop_is_handed_on_and_not_deleted(dsn: str, database: Database) -> None:
+    """The database restarts while the worker stops: PgQueuer would delete the message, and the job wait for a sweep."""
+    inbox, stop = Inbox(), asyncio.Event()
+    inbox.release.set()
+    await send(database, engine(dsn), Message(job_id=(job := uuid4()), delivery_no=1, lane="sketch"))
+    async with proxied(dsn) as (proxy, through):
+        proxy.arm(b"attempts = attempts + 1", 1, Cut.BEFORE)
+        async with database.transaction() as tx:
+            await tx.execute("LOCK TABLE imagejobs.pgqueuer IN ACCESS EXCLUSIVE MODE")
+            run = asyncio.create_task(engine(through).run(inbox.take, stop))
+            await a_question_waits(database)
+            stop.set()
+        await asyncio.wait_for(run, SOON)
+        assert proxy.seen == 1
+    assert await left(database) == 1
+    async with running(engine(dsn), inbox.take):
+        await the_heartbeat_runs_out(database, job)
+        await inbox.has(1)
+
+
+async def test_a_reader_of_a_slow_database_takes_messages_and_is_not_given_up_for_silent(
+    dsn: str, database: Database
+) -> None:
+    """It was, for as long as the database was slow, having asked for tables, columns and indexes one by one."""
+    inbox = Inbox()
+    inbox.release.set()
+    await send(database, engine(dsn), Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
+    async with proxied(dsn) as (proxy, through):
+        proxy.delay_seconds = 0.4
+        async with running(engine(through, heartbeat_seconds=4.0), inbox.take):
+            await inbox.has(1)
+            proxy.delay_seconds = 0.0
 
 
 async def test_a_worker_whose_connections_are_cut_goes_on(dsn: str, database: Database) -> None:

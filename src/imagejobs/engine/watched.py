@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -11,7 +11,6 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError
 from pgqueuer.domain.models import HealthCheckEvent, Job as PgqJob
-from pgqueuer.domain.types import QueueEntrypoint
 
 _Answer = TypeVar("_Answer")
 
@@ -69,29 +68,25 @@ class WatchedQueries(Queries):
         options["batch_size"] = min(options["batch_size"], room)
         return await self.pulse.of(super().dequeue(*args, **options))
 
-    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        return await self.pulse.of(super().queued_work(entrypoints))
-
-    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        return await self.pulse.of(super().eligible_queued_work(entrypoints))
-
-    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
-        return await self.pulse.of(super().next_deferred_eta(entrypoints))
+    async def retry_job(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - handed on as it came
+        """Give a message back; one that cannot be is left to its heartbeat, where whoever asks would delete it."""
+        with suppress(Exception):
+            await super().retry_job(*args, **options)
 
 
 class PatientReader(QueueManager):
     """Asks twice before it takes its listener for dead: the first question may be sent before anybody listens."""
 
-    async def listener_healthy(self, timeout: timedelta = timedelta(seconds=10)) -> HealthCheckEvent:  # noqa: ASYNC109
-        try:
-            return await super().listener_healthy(timeout)
-        except FailingListenerError:
-            return await self._asked_again(timeout)
+    queries: WatchedQueries
 
-    async def _asked_again(self, timeout: timedelta) -> HealthCheckEvent:  # noqa: ASYNC109
-        try:
+    async def verify_structure(self) -> None:
+        """Leave it: the tables are ours, and where a database is slow these many questions would outlast our patience."""
+
+    async def listener_healthy(self, timeout: timedelta = timedelta(seconds=10)) -> HealthCheckEvent:  # noqa: ASYNC109
+        with suppress(FailingListenerError):
             return await super().listener_healthy(timeout)
-        except Exception:
-            if isinstance(self.queries, WatchedQueries):
-                self.queries.pulse.failed.set()
-            raise
+        return await self.queries.pulse.of(super().listener_healthy(timeout))
+
+    async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
+        """How long to sleep until the next look; it asks for that, also where there is no room to take anything."""
+        return await self.queries.pulse.of(super()._effective_dequeue_timeout(dequeue_timeout))
