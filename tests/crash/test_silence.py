@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,8 @@ import pytest
 from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.domain.jobs import ResumeClass
 from imagejobs.imaging import Decoder
-from imagejobs.ports import Answer, Call, Submitted
 from tests.support.invariants import billed, broken_invariants
-from tests.support.providers import PRICE, Scripted
+from tests.support.providers import PRICE, Thoughtful
 from tests.support.proxy import Proxy, proxied
 from tests.support.world import World, open_world
 
@@ -23,19 +22,6 @@ pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
 IMPATIENT = PoolOptions(max_size=6, acquire_seconds=1.0, statement_seconds=1.0, silence_seconds=0.5)
 LONGEST_SECONDS = 30.0  # D5: what a black hole holds is free again within half a minute
 patient = pytest.mark.parametrize("behind", [PoolOptions(max_size=6)], indirect=True, ids=["patient"])
-
-
-@dataclass
-class Thoughtful(Scripted):
-    """Answers a call only when told to."""
-
-    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
-    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def submit(self, call: Call) -> Answer | Submitted:
-        self.is_asked.set()
-        await self.may_answer.wait()
-        return await super().submit(call)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """A provider that does what the test says and keeps its own bill."""
 
+import asyncio
 import io
 from collections import deque
 from dataclasses import dataclass, field
@@ -86,3 +87,21 @@ class Scripted:
         return Health(ok=True, detail="scripted")
 
     async def close(self) -> None: ...
+
+
+@dataclass
+class Thoughtful(Scripted):
+    """Answers a call only when told to."""
+
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin_anew(self) -> None:
+        """Think again about the next call."""
+        self.is_asked.clear()
+        self.may_answer.clear()
+
+    async def submit(self, call: Call) -> Answer | Submitted:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().submit(call)

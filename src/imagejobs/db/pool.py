@@ -13,7 +13,8 @@ from imagejobs.ports import Transaction
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
-_NOT_NOW = (
+_NOT_LET_IN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+NOT_NOW = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -26,6 +27,8 @@ _NOT_NOW = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.PostgresIOError,
+    asyncpg.InvalidCachedStatementError,  # a table got a column after the statement was prepared
+    *_NOT_LET_IN,
 )
 
 _MINIMUM_VERSION = 15
@@ -60,13 +63,11 @@ class Database:
         """A pool with at least one working connection to a server that may be written to and is new enough."""
         try:
             pool = await asyncpg.create_pool(dsn, **_arguments(options))
-        except ValueError as error:
-            if isinstance(error, asyncpg.InterfaceError):  # asyncpg's own words; Python's may quote the password
-                raise DatabaseUnavailable(str(error)) from error
-            raise DatabaseUnavailable(UNREADABLE_ADDRESS) from None
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        except (asyncpg.InterfaceError, *_NOT_LET_IN) as error:
             raise DatabaseUnavailable(str(error)) from error
-        except _NOT_NOW as error:
+        except ValueError:  # Python's own words may quote the password
+            raise DatabaseUnavailable(UNREADABLE_ADDRESS) from None
+        except NOT_NOW as error:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error
         database = cls(pool, options)
         await database._refuse_unsuitable_server()
@@ -98,8 +99,9 @@ class Database:
                 except asyncpg.InternalClientError:
                     connection.terminate()
                     raise
-        except _NOT_NOW as error:
-            raise _unavailable(error) from error
+        except NOT_NOW as error:
+            why = f"The database does not answer just now ({type(error).__name__}); try again in a moment."
+            raise DatabaseUnavailable(why) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -114,7 +116,7 @@ class Database:
         """Close every connection, at the latest after five seconds."""
         try:
             await asyncio.wait_for(self._pool.close(), 5.0)
-        except _NOT_NOW:
+        except NOT_NOW:
             self._pool.terminate()
 
 
@@ -146,7 +148,3 @@ def _arguments(options: PoolOptions) -> dict[str, Any]:
             "idle_in_transaction_session_timeout": "60000",
         }
     }
-
-
-def _unavailable(error: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(f"The database does not answer just now ({type(error).__name__}); try again in a moment.")

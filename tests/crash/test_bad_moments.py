@@ -1,0 +1,77 @@
+"""What the database may say while a paid call is in flight and that passes: that we may not enter, that a table changed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from imagejobs.db.pool import Connection, Database, PoolOptions
+from imagejobs.domain.jobs import JobStatus, ResumeClass
+from imagejobs.imaging import Decoder
+from tests.support.invariants import billed, broken_invariants
+from tests.support.providers import PRICE, Thoughtful
+from tests.support.world import SOON, World, open_world
+
+pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
+
+
+@asynccontextmanager
+async def entering(dsn: str, decoder: Decoder, root: Path, provider: Thoughtful) -> AsyncIterator[World]:
+    """An instance that has one connection, so that what a statement was prepared for is known."""
+    async with AsyncExitStack() as stack:
+        database = await Database.connect(dsn, PoolOptions(max_size=1))
+        stack.push_async_callback(database.close)
+        yield await stack.enter_async_context(open_world(dsn, database, decoder, root, providers={provider.name: provider}))
+
+
+async def test_p4_a_migration_while_a_call_is_in_flight_loses_no_paid_picture(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path
+) -> None:
+    """As when a newer version migrates while workers of the older one still run."""
+    provider = Thoughtful(resume_class=ResumeClass.NONE)
+    async with entering(dsn, decoder, tmp_path / "files", provider) as world:
+        provider.may_answer.set()
+        await world.work_off((await world.generate()).json()["jobId"])
+        provider.begin_anew()
+        working = asyncio.create_task(world.work_off((await world.generate()).json()["jobId"]))
+        await provider.is_asked.wait()
+        async with database.connection() as connection:
+            await connection.execute("ALTER TABLE imagejobs.attempts ADD COLUMN of_a_later_version integer")
+        provider.may_answer.set()
+        assert (await working).status is JobStatus.COMPLETED
+    assert await billed(database) == 2 * PRICE
+    assert await broken_invariants(database) == {}
+
+
+async def test_p4_a_sign_in_that_is_refused_for_a_moment_loses_no_paid_picture(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a password is changed in two steps, or a hosted database restarts behind its pooler."""
+    provider = Thoughtful(resume_class=ResumeClass.NONE)
+    async with guest(dsn, database) as (admin, role, ours), entering(ours, decoder, tmp_path / "files", provider) as world:
+        working = asyncio.create_task(world.work_off((await world.generate()).json()["jobId"]))
+        await provider.is_asked.wait()
+        await admin.execute(f"ALTER ROLE {role} PASSWORD 'second'")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        provider.may_answer.set()
+        async with asyncio.timeout(SOON):
+            while caplog.messages.count("stage.database_away") < 3:  # the first may be the connection that was cut
+                await asyncio.sleep(0.01)
+        await admin.execute(f"ALTER ROLE {role} PASSWORD 'first'")
+        assert (await working).status is JobStatus.COMPLETED
+    assert await billed(database) == PRICE
+    assert await broken_invariants(database) == {}
+
+
+@asynccontextmanager
+async def guest(dsn: str, database: Database) -> AsyncIterator[tuple[Connection, str, str]]:
+    """Somebody else's connection, a role of its own for us, and the address under which it enters."""
+    parts = urlsplit(dsn)
+    role = f"guest_of_{parts.path[1:]}"
+    async with database.connection() as admin:
+        await admin.execute(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'first'")
+        yield admin, role, urlunsplit(parts._replace(netloc=f"{role}:first@{parts.hostname}:{parts.port}"))
+        await admin.execute(f"DROP ROLE {role}")
