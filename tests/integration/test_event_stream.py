@@ -17,11 +17,13 @@ from imagejobs.app import follow
 from imagejobs.app.caches import KEY_SECONDS
 from imagejobs.app.news import hear, tell
 from imagejobs.app.waiters import Waiters
+from imagejobs.db import news
 from imagejobs.db.pool import Database
 from imagejobs.errors import ProviderOverloaded
 from imagejobs.imaging import Decoder
 from imagejobs.web.api import streams
 from tests.support.providers import Scripted
+from tests.support.proxy import Cut, proxied
 from tests.support.serving import Serving, serving, told
 from tests.support.tokens import as_user
 from tests.support.world import SOON, HastyClock, World, open_world
@@ -160,6 +162,28 @@ async def _tell_elsewhere(world: World, api: Serving, job_id: str, priority: int
             await anext(events)
         await world.client.patch(f"/api/images/jobs/{job_id}", json={"priority": priority})
         assert (await anext(events))["data"]["priority"] == priority
+
+
+async def test_p8_whoever_listens_for_news_survives_a_black_hole_and_the_last_words_of_a_session(
+    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither may leave the process deaf until it is started again, every wait in it a poll."""
+    monkeypatch.setattr(news, "_SECONDS", 2.0)
+    monkeypatch.setattr(news, "_CHECK_SECONDS", 0.1)
+    waiters = Waiters()
+    async with proxied(dsn) as (proxy, through), asyncio.timeout(SOON):
+        proxy.arm(b"LISTEN", 1, Cut.HANG)
+        async with hearing(through, waiters):
+            await until_listening(waiters, expected=True)
+            proxy.hides_ends = True
+            async with database.connection() as connection:
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'imagejobs news' AND datname = current_database()"
+                )
+            await until_listening(waiters, expected=False)
+            await until_listening(waiters, expected=True)
+        proxy.hides_ends = False
 
 
 class Ahead(HastyClock):

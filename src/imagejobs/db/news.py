@@ -7,14 +7,14 @@ from uuid import UUID
 
 import asyncpg
 
-from imagejobs.db.pool import Connection
+from imagejobs.db.pool import NOT_NOW, Connection
 from imagejobs.errors import DatabaseUnavailable
 
 MOST_JOBS = 200
 """So many ids fit into one payload, which PostgreSQL limits to 8,000 bytes."""
 
 _CHANNEL = "imagejobs_news"
-_CONNECT_SECONDS = 10.0
+_SECONDS = 10.0
 _CHECK_SECONDS = 15.0
 
 
@@ -32,13 +32,10 @@ async def listen(dsn: str, on_jobs: Callable[[Iterable[UUID]], None], on_ready: 
 
     Needs a session of its own, not one of a pooler.
     """
+    session: asyncpg.Connection[asyncpg.Record] | None = None
+    settings = {"application_name": "imagejobs news"}
     try:
-        session = await asyncpg.connect(
-            dsn, timeout=_CONNECT_SECONDS, server_settings={"application_name": "imagejobs news"}
-        )
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(f"Nobody listens for news just now ({type(error).__name__}).") from error
-    try:
+        session = await asyncpg.connect(dsn, timeout=_SECONDS, command_timeout=_SECONDS, server_settings=settings)
         ended = asyncio.Event()
         session.add_termination_listener(lambda _: ended.set())
         await session.add_listener(_CHANNEL, lambda *heard: on_jobs(_jobs_in(str(heard[3]))))
@@ -46,11 +43,12 @@ async def listen(dsn: str, on_jobs: Callable[[Iterable[UUID]], None], on_ready: 
         while not ended.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _CHECK_SECONDS)
-            await session.execute("SELECT 1", timeout=_CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(f"The session that listens for news ended ({type(error).__name__}).") from error
+            await session.execute("SELECT 1")
+    except (*NOT_NOW, asyncpg.PostgresError) as error:
+        raise DatabaseUnavailable(f"Nobody listens for news just now ({type(error).__name__}).") from error
     finally:
-        session.terminate()
+        if session is not None:
+            session.terminate()
 
 
 def _jobs_in(payload: str) -> list[UUID]:
