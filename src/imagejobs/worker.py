@@ -10,7 +10,7 @@ from uuid import UUID
 
 from imagejobs.app.attempt import run_job
 from imagejobs.app.deps import Deps
-from imagejobs.app.neighbors import register, take_over_from_dead, unregister
+from imagejobs.app.neighbors import register, unregister
 from imagejobs.app.news import told
 from imagejobs.app.staging import stage_spooled
 from imagejobs.app.stopping import notice_cancels
@@ -39,7 +39,6 @@ async def run_worker(deps: Deps, concurrency: int, stop: asyncio.Event) -> None:
 
     await register(deps, concurrency)
     await stage_spooled(deps)
-    await take_over_from_dead(deps)
     logger.info("worker.started", extra={"worker_id": str(deps.worker_id), "lanes": list(deps.providers)})
     async with _looking_after(deps, stop):
         await deps.engine.run(handle, stop)
@@ -63,11 +62,7 @@ async def _looking_after(deps: Deps, stop: asyncio.Event) -> AsyncIterator[None]
 
 async def _sweep_until(deps: Deps, stop: asyncio.Event) -> None:
     while not stop.is_set():
-        try:
-            await sweep(deps)
-            await take_over_from_dead(deps)
-        except Exception:
-            logger.exception("sweep.internal_error")  # the sweep boundary: the next round is a new chance
+        await sweep(deps)
         await wait_for(stop, deps.policy.sweep_seconds * (0.8 + 0.4 * deps.clock.chance()))
 
 

@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import pytest
 
 from imagejobs.db.pool import Connection, Database, PoolOptions
 from imagejobs.domain.jobs import JobStatus, ResumeClass
+from imagejobs.domain.money import Cost
 from imagejobs.imaging import Decoder
+from imagejobs.ports import Answer
+from imagejobs.spool import Spooled
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Thoughtful
 from tests.support.world import SOON, World, open_world
@@ -75,3 +79,25 @@ async def guest(dsn: str, database: Database) -> AsyncIterator[tuple[Connection,
         await admin.execute(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'first'")
         yield admin, role, urlunsplit(parts._replace(netloc=f"{role}:first@{parts.hostname}:{parts.port}"))
         await admin.execute(f"DROP ROLE {role}")
+
+
+async def test_p4_a_spooled_answer_that_cannot_be_staged_keeps_no_worker_from_starting(
+    dsn: str, decoder: Decoder, tmp_path: Path
+) -> None:
+    """The database takes no NUL in what a provider said of its picture; the file stays for a person to look at."""
+    provider = Thoughtful(resume_class=ResumeClass.KEY)
+    async with entering(dsn, decoder, tmp_path / "files", provider) as world:
+        job_id = (await world.generate()).json()["jobId"]
+        dying = asyncio.create_task(world.work_off(job_id))
+        await provider.is_asked.wait()
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        attempt_id = await world.scalar("SELECT id FROM imagejobs.attempts")
+        cost = Cost(micros=PRICE, price_version="1", estimated=False)
+        answer = Answer(data=provider.data, media_type="image/png", cost=cost, metadata={"said": "\0"})
+        spooled = Spooled(attempt_id=attempt_id, job_id=UUID(job_id), reservation_no=1, answer=answer)
+        world.deps.spool.keep(spooled)
+        provider.may_answer.set()
+        async with world.working():
+            assert (await world.finished((await world.generate()).json()["jobId"]))["status"] == "completed"
+        assert list(world.deps.spool.waiting()) == [spooled]

@@ -67,3 +67,23 @@ async def test_p4_bytes_that_may_still_become_a_picture_are_missed(world: World)
     await world.scalar("DELETE FROM imagejobs.staged_bytes")
     (missed,) = (await broken_invariants(world.deps.database)).values()
     assert len(missed) == 1
+
+
+async def test_p2_a_step_of_the_sweep_that_fails_for_good_keeps_no_other_from_being_taken(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a trigger of the operator's own forbids that the overdue job is written."""
+    stuck, forgotten = [(await world.generate()).json()["jobId"] for _ in range(2)]
+    async with world.deps.database.connection() as connection:
+        await connection.execute(
+            f"UPDATE public.image_generation_jobs SET deadline_at = now() - interval '1 hour' WHERE id = '{stuck}';"  # noqa: S608 - UUIDs
+            "CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;"
+            "CREATE TRIGGER forbid BEFORE UPDATE ON public.image_generation_jobs FOR EACH ROW "
+            f"WHEN (OLD.id = '{stuck}') EXECUTE FUNCTION forbid();"
+            f"DELETE FROM imagejobs.pgqueuer WHERE dedupe_key = '{forgotten}:1'"
+        )
+    world.deps.staging_room.is_full = True
+    await sweep(world.deps)
+    assert "sweep.internal_error" in caplog.messages
+    assert not world.deps.staging_room.is_full
+    assert await world.scalar("SELECT count(*) FROM imagejobs.pgqueuer WHERE dedupe_key = $1", f"{forgotten}:2") == 1

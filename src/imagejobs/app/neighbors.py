@@ -44,18 +44,15 @@ async def unregister(deps: Deps) -> None:
 
 
 async def take_over_from_dead(deps: Deps) -> None:
-    """Hand on the messages of this machine's dead workers; a database that is away is the next call's business."""
-    try:
-        async with deps.database.transaction() as tx:
-            await workers.seen(tx, deps.worker_id)
-            await workers.delete_unseen(tx, _UNSEEN_DAYS)
-            neighbors = await workers.on_host(tx, socket.gethostname(), _boot_id())
-            for neighbor in (other for other in neighbors if _is_dead(other)):
-                released = await deps.engine.release(tx, neighbor.id)
-                await workers.delete(tx, neighbor.id)
-                logger.info("worker.neighbor_dead", extra={"neighbor": str(neighbor.id), "messages": released})
-    except DatabaseUnavailable as error:
-        logger.warning("worker.database_away", extra={"detail": error.detail})
+    """Hand on the messages of this machine's dead workers."""
+    async with deps.database.transaction() as tx:
+        await workers.seen(tx, deps.worker_id)
+        await workers.delete_unseen(tx, _UNSEEN_DAYS)
+        neighbors = await workers.on_host(tx, socket.gethostname(), _boot_id())
+        for neighbor in (other for other in neighbors if _is_dead(other)):
+            released = await deps.engine.release(tx, neighbor.id)
+            await workers.delete(tx, neighbor.id)
+            logger.info("worker.neighbor_dead", extra={"neighbor": str(neighbor.id), "messages": released})
 
 
 def _is_dead(worker: workers.Worker) -> bool:

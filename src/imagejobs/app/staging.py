@@ -40,10 +40,15 @@ async def stage(deps: Deps, attempt: Attempt, answer: Answer) -> None:
 
 async def stage_spooled(deps: Deps) -> None:
     """Stage what an earlier worker of this machine had to leave in the spool; the rest waits for the next start."""
-    for spooled in await asyncio.to_thread(lambda: list(deps.spool.waiting())):
-        if await _try_to_stage(deps, spooled):
-            await asyncio.to_thread(deps.spool.forget, spooled.attempt_id)
-            logger.info("spool.staged", extra={"attempt_id": str(spooled.attempt_id), "job_id": str(spooled.job_id)})
+    waiting = deps.spool.waiting()
+    while (spooled := await asyncio.to_thread(next, waiting, None)) is not None:  # one at a time in memory
+        about = {"attempt_id": str(spooled.attempt_id), "job_id": str(spooled.job_id)}
+        try:
+            if await _try_to_stage(deps, spooled):
+                await asyncio.to_thread(deps.spool.forget, spooled.attempt_id)
+                logger.info("spool.staged", extra=about)
+        except Exception:
+            logger.exception("spool.not_staged", extra=about)  # it keeps nobody from working
 
 
 async def _spool(deps: Deps, spooled: Spooled) -> bool:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from imagejobs.app.conclude import fail_overdue, message_for
 from imagejobs.app.deps import Deps
+from imagejobs.app.neighbors import take_over_from_dead
 from imagejobs.app.news import tell
 from imagejobs.db import attempts, inputs, job_reads, jobs
 from imagejobs.errors import DatabaseUnavailable
@@ -19,15 +20,14 @@ _STORAGE_SECONDS = 10.0
 
 
 async def sweep(deps: Deps) -> None:
-    """One round; a database that is away is the next round's business."""
-    try:
-        await _fail_overdue(deps)
-        await _redeliver_forgotten(deps)
-        await _prune(deps)
-        await _weigh_staging(deps)
-        await _ask_storage(deps)
-    except DatabaseUnavailable as error:
-        logger.warning("sweep.database_away", extra={"detail": error.detail})
+    """One round; a step that fails is the next round's business, and keeps no other from being taken."""
+    for step in (take_over_from_dead, _fail_overdue, _redeliver_forgotten, _prune, _weigh_staging, _ask_storage):
+        try:
+            await step(deps)
+        except DatabaseUnavailable as error:
+            logger.warning("sweep.database_away", extra={"detail": error.detail})
+        except Exception:
+            logger.exception("sweep.internal_error")
 
 
 async def _fail_overdue(deps: Deps) -> None:
