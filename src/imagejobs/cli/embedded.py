@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from imagejobs.app.waiters import wait_for
 from imagejobs.embedded import Server, start
-from imagejobs.errors import ConfigurationError
 
 _LOOK_SECONDS = 2.0
 
@@ -49,11 +49,12 @@ class EmbeddedDatabase:
         logger.warning("database.gone")
         try:
             new = await asyncio.to_thread(start, self._data_dir)
-        except ConfigurationError as error:
-            logger.error("database.not_started", extra={"detail": error.detail})  # noqa: TRY400 - expected, and explained
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look is a new chance
+            logger.error("database.not_started", extra={"detail": str(error)})  # noqa: TRY400 - expected, and explained
             return
         old, self.server = self.server, new
-        await asyncio.to_thread(old.release)
         logger.warning("database.started_again")
         if old.dsn != new.dsn:
             on_moved()
+        with suppress(OSError):
+            await asyncio.to_thread(old.release)

@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,10 +27,11 @@ class Child:
 
 @dataclass(frozen=True, kw_only=True)
 class Restarts:
-    """The wait before a dead child is started again: it doubles until one has lived for `healthy_seconds`."""
+    """The wait for the end of a child, and before a new one, which doubles until one has lived for `healthy_seconds`."""
 
     first_seconds: float = 0.2
     cap_seconds: float = 30.0
+    drain_seconds: float = DRAIN_SECONDS
     healthy_seconds: float = 30.0
 
 
@@ -77,7 +78,7 @@ class Supervisor:
         self._stopping.set()
         self._signal_all("terminate")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            await asyncio.wait(self._tasks, timeout=self._restarts.drain_seconds)
             self.kill()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -87,12 +88,15 @@ class Supervisor:
         self._signal_all("kill")
 
     def replace_environment(self, environment: Mapping[str, str]) -> None:
-        """Start every child anew in another environment."""
+        """Start every child anew in another environment; one that does not end, as its old one may not let it, is killed."""
         self._environment = environment
         self._signal_all("terminate")
+        asyncio.get_running_loop().call_later(
+            self._restarts.drain_seconds, self._signal_all, "kill", [*self._running.values()]
+        )
 
-    def _signal_all(self, verb: str) -> None:
-        for process in self._running.values():
+    def _signal_all(self, verb: str, processes: Iterable[asyncio.subprocess.Process] | None = None) -> None:
+        for process in self._running.values() if processes is None else processes:
             with suppress(ProcessLookupError):
                 getattr(process, verb)()
 
@@ -100,7 +104,11 @@ class Supervisor:
         pause = self._restarts.first_seconds
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = await self._live(child)
+            code: int | str
+            try:
+                code = await self._live(child)
+            except OSError as error:  # no memory or no descriptor just now, or the program is being replaced
+                code = str(error)
             if self._stopping.is_set():
                 return
             if code == ExitCode.CONFIGURATION and not self._started[child.name].is_set():
@@ -116,6 +124,7 @@ class Supervisor:
 
     async def _live(self, child: Child) -> int:
         """One life of the child: its exit code, negative where a signal ended it."""
+        environment = self._environment
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
@@ -123,12 +132,12 @@ class Supervisor:
                     *(sys.executable, "-P", "-m", "imagejobs", *child.arguments),
                     stdin=theirs.fileno(),
                     stdout=sys.stderr,
-                    env=self._environment,
+                    env=environment,
                     pass_fds=child.inherited,
                     process_group=0,
                 )
             self._running[child.name] = process
-            if self._stopping.is_set():
+            if self._stopping.is_set() or environment is not self._environment:  # said while it was being made
                 process.terminate()
             listening = asyncio.create_task(self._listen(child, ours))
             try:
