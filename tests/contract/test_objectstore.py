@@ -103,6 +103,13 @@ async def test_s1_s2_s4_s5_s8_each_answer_has_its_meaning_and_is_asked_for_once(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("status", [200, 412], ids=["not there", "left by an earlier check"])
+async def test_s1_a_key_that_may_only_write_is_well_and_opens_a_way_that_was_closed(status: int) -> None:
+    """Else one refusal that passes, such as of a token that is just being renewed, would stop purchases until a restart."""
+    with Alike(status, refused=frozenset(("GET", "HEAD", "POST", "DELETE"))).serving() as server:
+        assert (await ObjectStorage(s3_address(server.url, "bucket")).check()).ok
+
+
 SECRET = "canary+of/the+storage0123456789ABCDEFGHI"  # noqa: S105 - planted
 ECHOES = (
     f"<Error><Code>No</Code><Message>no, {SECRET}</Message></Error>",

@@ -30,10 +30,11 @@ def make_bucket(url: str, *, public: bool) -> str:
 
 @dataclass
 class Alike:
-    """A server that gives every request the same answer, and keeps their methods and headers."""
+    """A server that gives every request the same answer, but refuses these methods, and keeps methods and headers."""
 
     status: int
     content: bytes = b""
+    refused: frozenset[str] = frozenset()
     url: str = ""
     asked: list[Request] = field(default_factory=list)
 
@@ -43,7 +44,8 @@ class Alike:
         def answer(request: Request) -> Response:
             request.get_data()
             self.asked.append(request)
-            return Response(self.content, self.status, {"etag": '"1"'})
+            status = 403 if request.method in self.refused else self.status
+            return Response(self.content, status, {"etag": '"1"'})
 
         with _serving(answer) as self.url:
             yield self
