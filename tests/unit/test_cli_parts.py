@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 import subprocess
 import sys
 from io import StringIO
@@ -195,6 +196,16 @@ def test_a_port_for_itself_is_bound_once_and_named() -> None:
             listen("127.0.0.1", port)
     with listen("0.0.0.0", 0) as everywhere:  # noqa: S104 - what an operator may choose
         assert url_of(everywhere).startswith("http://127.0.0.1:")
+
+
+def test_a_client_that_vanished_is_noticed_some_time() -> None:
+    """A browser opens connections ahead; one whose machine goes away before it asks would hold its descriptor for good."""
+    with (
+        listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_a_host_that_is_not_ours_is_refused_in_words() -> None:

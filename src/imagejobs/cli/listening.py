@@ -11,12 +11,12 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Connections queue until somebody accepts them."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        listening = socket.create_server(found[0][4][:2], family=found[0][0], backlog=2048)
     except OSError as error:
         raise ConfigurationError([_explained(host, port, error)]) from error
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # for all it accepts: clients vanish without a word
+    return listening
 
 
 def url_of(listening: socket.socket) -> str:
