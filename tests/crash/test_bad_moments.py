@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import pytest
 
-from imagejobs.db.pool import Connection, Database, PoolOptions
+from imagejobs.db.pool import Database, PoolOptions
 from imagejobs.domain.jobs import JobStatus, ResumeClass
 from imagejobs.domain.money import Cost
 from imagejobs.imaging import Decoder
@@ -17,6 +16,7 @@ from imagejobs.ports import Answer
 from imagejobs.spool import Spooled
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Thoughtful
+from tests.support.proxy import proxied
 from tests.support.world import SOON, World, open_world
 
 pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.database, pytest.mark.timeout(120)]
 async def entering(dsn: str, decoder: Decoder, root: Path, provider: Thoughtful) -> AsyncIterator[World]:
     """An instance that has one connection, so that what a statement was prepared for is known."""
     async with AsyncExitStack() as stack:
-        database = await Database.connect(dsn, PoolOptions(max_size=1))
+        database = await Database.connect(dsn, PoolOptions(max_size=1, application_name="imagejobs of the test"))
         stack.push_async_callback(database.close)
         yield await stack.enter_async_context(open_world(dsn, database, decoder, root, providers={provider.name: provider}))
 
@@ -50,35 +50,29 @@ async def test_p4_a_migration_while_a_call_is_in_flight_loses_no_paid_picture(
     assert await broken_invariants(database) == {}
 
 
-async def test_p4_a_sign_in_that_is_refused_for_a_moment_loses_no_paid_picture(
-    dsn: str, database: Database, decoder: Decoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("code", ["28P01", "3D000", "XX000"], ids=["password", "database", "pooler"])
+async def test_p4_an_entry_that_is_refused_for_a_moment_loses_no_paid_picture(
+    dsn: str, database: Database, decoder: Decoder, tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     """As when a password is changed in two steps, or a hosted database restarts behind its pooler."""
     provider = Thoughtful(resume_class=ResumeClass.NONE)
-    async with guest(dsn, database) as (admin, role, ours), entering(ours, decoder, tmp_path / "files", provider) as world:
+    async with proxied(dsn) as (proxy, through), entering(through, decoder, tmp_path / "files", provider) as world:
         working = asyncio.create_task(world.work_off((await world.generate()).json()["jobId"]))
         await provider.is_asked.wait()
-        await admin.execute(f"ALTER ROLE {role} PASSWORD 'second'")
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        proxy.refusal = code
+        async with database.connection() as admin:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'imagejobs of the test'"
+            )
         provider.may_answer.set()
         async with asyncio.timeout(SOON):
             while caplog.messages.count("stage.database_away") < 3:  # the first may be the connection that was cut
                 await asyncio.sleep(0.01)
-        await admin.execute(f"ALTER ROLE {role} PASSWORD 'first'")
+        proxy.refusal = ""
         assert (await working).status is JobStatus.COMPLETED
     assert await billed(database) == PRICE
     assert await broken_invariants(database) == {}
-
-
-@asynccontextmanager
-async def guest(dsn: str, database: Database) -> AsyncIterator[tuple[Connection, str, str]]:
-    """Somebody else's connection, a role of its own for us, and the address under which it enters."""
-    parts = urlsplit(dsn)
-    role = f"guest_of_{parts.path[1:]}"
-    async with database.connection() as admin:
-        await admin.execute(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'first'")
-        yield admin, role, urlunsplit(parts._replace(netloc=f"{role}:first@{parts.hostname}:{parts.port}"))
-        await admin.execute(f"DROP ROLE {role}")
 
 
 async def test_p4_a_spooled_answer_that_cannot_be_staged_keeps_no_worker_from_starting(

@@ -37,6 +37,7 @@ class Proxy:
     on_exit: Callable[[], object] = int
     delay_seconds: float = 0.0
     hides_ends: bool = False
+    refusal: str = ""  # the SQLSTATE with which whoever wants to enter is turned away
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     open: list[asyncio.Event] = field(default_factory=list)
 
@@ -51,6 +52,9 @@ class Proxy:
         self.word, self.nth, self.cut, self.seen = word, nth, cut, 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusal:
+            await self._refuse(reader, writer)
+            return
         upstream_reader, upstream_writer = await asyncio.open_connection(*self.server)
         ending, silent = asyncio.Event(), asyncio.Event()
         self.open.append(silent)
@@ -77,6 +81,15 @@ class Proxy:
         _reset(writer)
         upstream_writer.close()
         self.open.remove(silent)
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """No TLS, and no entry either."""
+        await reader.read(65_536)
+        writer.write(b"N")
+        await reader.read(65_536)
+        said = f"SFATAL\0C{self.refusal}\0Mnot now\0\0".encode()
+        writer.write(b"E" + struct.pack("!i", 4 + len(said)) + said)
+        writer.close()
 
     def _is_hit(self, data: bytes) -> bool:
         if self.nth == 0 or self.word not in data:

@@ -13,7 +13,6 @@ from imagejobs.ports import Transaction
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
-_NOT_LET_IN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 NOT_NOW = (
     OSError,
     TimeoutError,
@@ -28,9 +27,9 @@ NOT_NOW = (
     asyncpg.LockNotAvailableError,
     asyncpg.PostgresIOError,
     asyncpg.InvalidCachedStatementError,  # a table got a column after the statement was prepared
-    *_NOT_LET_IN,
 )
 
+_NOT_LET_IN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _MINIMUM_VERSION = 15
 UNREADABLE_ADDRESS = "it cannot be read as an address; in a password write # / ? [ @ : % as %23 %2F %3F %5B %40 %3A %25"
 
@@ -99,7 +98,9 @@ class Database:
                 except asyncpg.InternalClientError:
                     connection.terminate()
                     raise
-        except NOT_NOW as error:
+        except (*NOT_NOW, asyncpg.PostgresError) as error:
+            if not (isinstance(error, NOT_NOW) or "FATAL" in (error.severity, error.severity_en)):
+                raise  # what is fatal ends a session, or refuses one
             why = f"The database does not answer just now ({type(error).__name__}); try again in a moment."
             raise DatabaseUnavailable(why) from error
 
