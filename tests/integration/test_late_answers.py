@@ -113,6 +113,19 @@ async def test_p4_a_late_picture_that_nobody_came_back_for_goes_after_its_time(s
     assert (retried["isPaidAlready"], retried["mayBuyTwice"]) == (False, False)
 
 
+async def test_p4_a_picture_that_was_promised_for_free_is_not_forgotten_before_it_is_stored(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, provider = shop
+    async with stalled(world) as job_id:
+        pass
+    assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
+    await world.scalar("UPDATE imagejobs.staged_bytes SET staged_at = now() - interval '31 days'")
+    await sweep(world.deps)
+    assert (await world.work_off(job_id)).status is JobStatus.COMPLETED
+    assert len(provider.sends) == 1
+
+
 @pytest.mark.parametrize("was_billed", [True, False])
 async def test_p5_an_answer_that_comes_after_a_persons_word_is_counted_once(
     shop: tuple[World, Scripted], *, was_billed: bool

@@ -90,11 +90,12 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "list of a branch": lambda c: job_reads.page(c, Filters(project_ids=("project1",), branch_id="branch1"), None, 50),
     "list by status": lambda c: job_reads.page(c, Filters(statuses=(JobStatus.FAILED,)), None, 50),
     "queue depth": lambda c: job_reads.count_queued(c, "project1", 100, 100),
-    "overdue": lambda c: jobs.overdue(c, 300, 200),
+    "overdue": lambda c: jobs.overdue(c, 300),
     "api key": lambda c: access.key_by_id(c, "abc"),
     "weight of the staging": lambda c: attempts.staged_total(c, is_exact=False),
     "exact weight of the staging": lambda c: attempts.staged_total(c, is_exact=True),
     "room in the staging": lambda c: attempts.drop_useless_bytes(c, 200),
+    "what is kept no longer": lambda c: attempts.prune_staged_bytes(c, 30, 200),
     "free retry": lambda c: attempts.has_unstored_picture(c, ID),
     "staging told": condition.staging,
 }

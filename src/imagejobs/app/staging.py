@@ -68,7 +68,7 @@ async def _try_to_stage(deps: Deps, spooled: Spooled) -> bool:
     purchase = ledger.Purchase(job_id=spooled.job_id, reservation_no=spooled.reservation_no, attempt_id=spooled.attempt_id)
     try:
         async with deps.database.transaction() as tx:
-            fresh = await attempts.answered(tx, spooled.attempt_id, answer)
+            fresh = await attempts.answered(tx, spooled.job_id, spooled.attempt_id, answer)
             if fresh is not None:
                 await attempts.stage_bytes(tx, fresh, answer, sha256)
                 is_new = await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)

@@ -31,16 +31,14 @@ async def sweep(deps: Deps) -> None:
 
 
 async def _fail_overdue(deps: Deps) -> None:
-    """Fail open jobs whose deadline passed; a running one gets time to store what it paid for."""
+    """Fail open jobs whose deadline passed, each for itself; a running one gets time to store what it paid for."""
     while True:
         async with deps.database.transaction() as tx:
-            overdue = await jobs.overdue(tx, _RUNNING_GRACE_SECONDS, _PAGE)
-            for job in overdue:
-                await fail_overdue(deps, tx, job)
-        for job in overdue:
-            tell(deps, job.id)
-        if len(overdue) < _PAGE:
-            return
+            job = await jobs.overdue(tx, _RUNNING_GRACE_SECONDS)
+            if job is None:
+                return
+            await fail_overdue(deps, tx, job)
+        tell(deps, job.id)
 
 
 async def _redeliver_forgotten(deps: Deps) -> None:

@@ -1,7 +1,6 @@
 """The attempt rows: one purchase each, moved stage by stage; and the raw bytes that a purchase brought."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from imagejobs.db.pool import Connection
@@ -10,11 +9,12 @@ from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass
 from imagejobs.errors import Billed
 from imagejobs.ports import Answer, Transaction
 
-UNSTORED = """
+_STAGED = """
 FROM imagejobs.staged_bytes JOIN imagejobs.attempts AS attempt ON attempt.id = attempt_id
 JOIN public.image_generation_jobs AS job ON job.id = attempt.job_id
-WHERE stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') AND status <> 'completed'
-"""
+WHERE"""
+_STORABLE = "(stage = 'answered' AND (outcome IS NULL OR outcome = 'unknown') AND status <> 'completed')"
+UNSTORED = f"{_STAGED} {_STORABLE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +89,21 @@ async def submitted(connection: Connection, attempt_id: UUID, remote_id: str) ->
     )
 
 
-async def answered(tx: Transaction, attempt_id: UUID, answer: Answer) -> Attempt | None:
-    """Record the answer's cost; None where the attempt has had an answer before.
+async def answered(tx: Transaction, job_id: UUID, attempt_id: UUID, answer: Answer) -> Attempt | None:
+    """Record the answer's cost, under the lock of its job; None where the attempt has had an answer before.
 
     Without the fence: bytes that were paid for are kept even by a worker that lost the job meanwhile, also where another was
     told of a charge without a picture.
     """
     row = await tx.fetchrow(
-        "UPDATE imagejobs.attempts SET stage = 'answered', answered_at = now(), billed = 'yes', cost_micros = $2, "
-        "outcome = CASE WHEN outcome IS NOT NULL THEN 'unknown' END, "
-        "cost_estimated = $3, price_version = $4, remote_id = coalesce(remote_id, $5) "
-        "WHERE id = $1 AND stage IN ('dispatching', 'submitted') "
-        "AND (outcome IS NULL OR outcome = 'unknown' OR (outcome = 'failed' AND billed = 'yes')) RETURNING *",
+        "WITH job AS (SELECT id FROM public.image_generation_jobs WHERE id = $2 FOR NO KEY UPDATE) "
+        "UPDATE imagejobs.attempts AS attempt SET stage = 'answered', answered_at = now(), billed = 'yes', "
+        "cost_micros = $3, outcome = CASE WHEN outcome IS NOT NULL THEN 'unknown' END, "
+        "cost_estimated = $4, price_version = $5, remote_id = coalesce(remote_id, $6) "
+        "FROM job WHERE attempt.id = $1 AND stage IN ('dispatching', 'submitted') "
+        "AND (outcome IS NULL OR outcome = 'unknown' OR (outcome = 'failed' AND billed = 'yes')) RETURNING attempt.*",
         attempt_id,
+        job_id,
         answer.cost.micros,
         answer.cost.estimated,
         answer.cost.price_version,
@@ -143,16 +145,15 @@ class Close:
     error_message: str | None = None
 
 
-async def close(tx: Transaction, attempt_id: UUID, end: Close) -> bool:
-    """End the open attempt; False where it is closed already."""
-    row: Any = await tx.fetchval(
+async def close(tx: Transaction, attempt_id: UUID, end: Close) -> None:
+    """End the open attempt; one that is closed already stays as it is."""
+    await tx.execute(
         "UPDATE imagejobs.attempts SET outcome = $2, billed = $3, object_key = $4, error_reason = $5, error_message = $6, "
         "closed_at = now(), stage = CASE WHEN $2 = 'succeeded' THEN 'settled' ELSE stage END "
-        "WHERE id = $1 AND outcome IS NULL RETURNING id",
+        "WHERE id = $1 AND outcome IS NULL",
         attempt_id,
         *parameters(end),
     )
-    return row is not None
 
 
 async def drop_staged_bytes(tx: Transaction, attempt_id: UUID) -> None:
@@ -168,19 +169,19 @@ async def staged_total(connection: Connection, *, is_exact: bool) -> int:
 
 async def prune_staged_bytes(tx: Transaction, keep_days: int, limit: int) -> None:
     """Forget raw bytes that nobody came back for, closing their attempts."""
-    old = "SELECT attempt_id FROM imagejobs.staged_bytes WHERE staged_at < now() - make_interval(days => $1)"
-    await _forget(tx, f"{old} ORDER BY staged_at LIMIT $2", keep_days, limit)
+    await _forget(tx, "staged_at < now() - make_interval(days => $2)", limit, keep_days)
 
 
 async def drop_useless_bytes(tx: Transaction, limit: int) -> None:
     """Forget raw bytes that can never be stored any more, the oldest first."""
-    useless = f"SELECT attempt_id FROM imagejobs.staged_bytes EXCEPT SELECT attempt_id {UNSTORED}"  # noqa: S608
-    await _forget(tx, f"{useless} ORDER BY attempt_id LIMIT $1", limit)
+    await _forget(tx, f"NOT {_STORABLE}", limit)
 
 
-async def _forget(tx: Transaction, chosen: str, *values: int) -> None:
+async def _forget(tx: Transaction, which: str, *values: int) -> None:
+    """Only those of jobs that are at their end and that nobody has in hand."""
     await tx.execute(
-        f"WITH gone AS ({chosen}), closed AS ("  # noqa: S608
+        f"WITH gone AS (SELECT attempt_id {_STAGED} {which} AND status IN ('completed', 'failed', 'canceled') "  # noqa: S608
+        "ORDER BY staged_at LIMIT $1 FOR NO KEY UPDATE OF job SKIP LOCKED), closed AS ("
         "UPDATE imagejobs.attempts SET outcome = 'failed', closed_at = coalesce(closed_at, now()) "
         "WHERE id IN (SELECT attempt_id FROM gone) AND (outcome IS NULL OR outcome = 'unknown')) "
         "DELETE FROM imagejobs.staged_bytes WHERE attempt_id IN (SELECT attempt_id FROM gone)",

@@ -61,7 +61,7 @@ _NOW, _ASKER = _PERIOD_START.format(at="now()"), _MATCHES.format(project="$1", k
 
 _OPEN_PERIODS = f"""
 INSERT INTO imagejobs.budget_periods (budget_id, starts_at)
-SELECT budget.id, {_NOW} FROM imagejobs.budgets AS budget WHERE {_ASKER}
+SELECT budget.id, {_NOW} FROM imagejobs.budgets AS budget WHERE {_ASKER} ORDER BY 1
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - built from constants
 
@@ -218,17 +218,17 @@ async def spend_since(connection: Connection, since: datetime, project_id: str |
 
 _SHIFT = f"""
 WITH held AS MATERIALIZED (
-    SELECT counted.budget_id, counted.starts_at
+    SELECT counted.budget_id, counted.starts_at, reservation_no
     FROM imagejobs.reservations AS reservation
     JOIN imagejobs.budgets AS budget ON {_MATCHES.format(project="reservation.project_id", key="reservation.key_id")}
     JOIN imagejobs.budget_periods AS counted ON counted.budget_id = budget.id
         AND counted.starts_at = {_PERIOD_START.format(at="reservation.created_at")}
-    WHERE reservation.job_id = $1 AND reservation.reservation_no = $2
-    ORDER BY counted.budget_id FOR NO KEY UPDATE OF counted
+    WHERE reservation.job_id = $1
+    ORDER BY counted.budget_id, counted.starts_at FOR NO KEY UPDATE OF counted
 )
 UPDATE imagejobs.budget_periods AS counted
 SET reserved_micros = reserved_micros + $3, posted_micros = posted_micros + $4, unknown_micros = unknown_micros + $5
-FROM held WHERE counted.budget_id = held.budget_id AND counted.starts_at = held.starts_at
+FROM held WHERE counted.budget_id = held.budget_id AND counted.starts_at = held.starts_at AND held.reservation_no = $2
 """  # noqa: S608 - built from constants
 
 
@@ -242,6 +242,6 @@ class Shift:
 
 
 async def shift(tx: Transaction, job_id: UUID, reservation_no: int, change: Shift) -> None:
-    """Move a reservation's amount within every budget it was held in."""
+    """Move a reservation's amount within its budgets, the periods of all the job's reservations locked in one order."""
     if change != Shift():
         await tx.execute(_SHIFT, job_id, reservation_no, *parameters(change))

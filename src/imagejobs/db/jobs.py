@@ -329,18 +329,17 @@ async def add_cost(tx: Transaction, job_id: UUID, micros: int, metadata: Mapping
     )
 
 
-async def overdue(tx: Transaction, running_grace_seconds: float, limit: int) -> list[Job]:
-    """Queued jobs past their deadline, and running ones past it by more than the grace; locked, others' locks skipped.
+async def overdue(tx: Transaction, running_grace_seconds: float) -> Job | None:
+    """A queued job past its deadline, or a running one past it by more than the grace; locked, others' locks skipped.
 
-    Not those that have a paid picture in the staging: they are stored even late.
+    None that has a paid picture in the staging: it is stored even late.
     """
-    rows = await tx.fetch(
+    row = await tx.fetchrow(
         "SELECT * FROM public.image_generation_jobs AS job "
         "WHERE status IN ('queued', 'processing', 'generating', 'uploading') AND deadline_at < now() "
         "AND (status = 'queued' OR deadline_at < now() - make_interval(secs => $1)) "
         "AND NOT EXISTS (SELECT FROM imagejobs.attempts WHERE job_id = job.id AND outcome IS NULL AND stage = 'answered') "
-        "ORDER BY deadline_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+        "ORDER BY deadline_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
         running_grace_seconds,
-        limit,
     )
-    return [job_from(row) for row in rows]
+    return None if row is None else job_from(row)

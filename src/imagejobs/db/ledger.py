@@ -119,9 +119,9 @@ async def release(tx: Transaction, job_id: UUID) -> None:
         await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))
 
 
-async def mark_unknown(tx: Transaction, purchase: Purchase) -> bool:
+async def mark_unknown(tx: Transaction, purchase: Purchase) -> None:
     """Keep the money as unknown spend, never guessed, until a person or a late answer says."""
-    return await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown")) is not None
+    await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown"))
 
 
 async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, note: str) -> int | None:
