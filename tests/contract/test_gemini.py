@@ -78,6 +78,16 @@ async def test_drafts_are_skipped_the_type_is_the_stated_one_and_a_picture_is_ta
     assert (answer.cost.micros, answer.cost.estimated) == (33_600, True)
 
 
+@pytest.mark.parametrize("stated", ["image/png\0", "image/\ud800"])
+async def test_p4_a_type_that_no_column_takes_does_not_cost_the_picture(
+    google: GeminiServer, plain: Gemini, stated: str
+) -> None:
+    google.next.append(parts({"inlineData": {"mimeType": stated, "data": TINY}}))
+    answer = await plain.submit(a_call())
+    assert isinstance(answer, Answer)
+    assert (answer.data, answer.media_type) == (b"hello", "application/octet-stream")
+
+
 @pytest.mark.parametrize(
     "reply",
     [

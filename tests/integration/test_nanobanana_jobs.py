@@ -42,7 +42,7 @@ async def buying(url: str, api_key: str, where: tuple[str, Database, Decoder, Pa
     await adapter.close()
 
 
-@pytest.mark.parametrize("form", ["base64", "link", "job"])
+@pytest.mark.parametrize("form", ["base64", "link", "job", "muddled", "muddled link"])
 async def test_d1_a_job_becomes_a_picture_and_its_cost_is_the_services_own(
     shop: tuple[World, NanoBananaServer], form: str
 ) -> None:

@@ -1,7 +1,7 @@
 """A service with the generic Nano Banana contract, over real HTTP on this machine, which keeps its own bill.
 
 The prompt says how it answers: `link`, `data link`, `job`, `job by id`, `at work`, `data url`, `picture`, `status 429`,
-`unsafe`, `nothing`, `cut`, `slow`, `failed`, `failed free`; whatever else as base64.
+`unsafe`, `nothing`, `cut`, `slow`, `failed`, `failed free`, `muddled`; whatever else as base64.
 """
 
 import base64
@@ -102,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             "link": {"image_url": f"/v1/pictures/{named}", **rest},
             "data url": {"base64": f"data:image/png;base64,{encoded}", "id": named},
             "data link": {"image_url": f"data:image/png;base64,{encoded}", **rest},
+            "muddled": {"image_data": encoded, "content_type": "image/png\0", "id": "\0", "cost": DOLLARS},
+            "muddled link": {"image_url": f"/v1/pictures/{named}", **rest, "id": "\ud800"},
             "nothing": {"id": named},
             "at work": {"status": "processing"},
             "failed": {"status": "failed", "message": "the GPU caught fire"},

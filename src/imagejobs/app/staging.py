@@ -23,16 +23,19 @@ _PAUSE_SECONDS = 0.25
 async def stage(deps: Deps, attempt: Attempt, answer: Answer) -> None:
     """Make the answer durable; returns when the database has it.
 
-    While the database is away the bytes lie fsynced in the spool, so that a death in between loses nothing either. A repeat
-    changes nothing, also where a commit's own answer was lost.
+    While the database is away the bytes lie fsynced in the spool, so that a death in between loses nothing either; and for
+    good where it will not have them. A repeat changes nothing, also where a commit's own answer was lost.
     """
     await deps.probe("stage.before_commit")
     spooled = Spooled(attempt_id=attempt.id, job_id=attempt.job_id, reservation_no=attempt.reservation_no, answer=answer)
     is_spooled = False
-    while not await _try_to_stage(deps, spooled):
-        if not is_spooled:
-            is_spooled = await _spool(deps, spooled)
-        await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
+    try:
+        while not await _try_to_stage(deps, spooled):
+            is_spooled = is_spooled or await _spool(deps, spooled)
+            await deps.clock.sleep(_PAUSE_SECONDS * (1 + deps.clock.chance()))
+    except Exception:
+        await _spool(deps, spooled)
+        raise
     await deps.probe("stage.after_commit")
     if is_spooled:
         await asyncio.to_thread(deps.spool.forget, attempt.id)
@@ -69,9 +72,11 @@ async def _try_to_stage(deps: Deps, spooled: Spooled) -> bool:
     try:
         async with deps.database.transaction() as tx:
             fresh = await attempts.answered(tx, spooled.job_id, spooled.attempt_id, answer)
-            if fresh is not None:
+            if fresh is None:
+                await attempts.require(tx, spooled.attempt_id)
+            else:
                 await attempts.stage_bytes(tx, fresh, answer, sha256)
-                is_new = await ledger.post(tx, purchase, answer.cost.micros, answer.cost.price_version)
+                is_new = await ledger.post(tx, purchase, answer.cost)
                 await jobs.add_cost(tx, spooled.job_id, answer.cost.micros if is_new else 0, answer.metadata)
     except DatabaseUnavailable as error:
         logger.warning("stage.database_away", extra={"attempt_id": str(spooled.attempt_id), "detail": error.detail})

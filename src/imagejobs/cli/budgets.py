@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from imagejobs.app.budgets import list_budgets, remove_cap, set_cap
-from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, instant_of, print_rows, printable
-from imagejobs.cli.local import use_database
-from imagejobs.db.budgets import Budget, BudgetPeriod, BudgetScope
+from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, print_rows, printable
+from imagejobs.cli.local import document_of, use_database
+from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.domain.money import MICROS
 
 app = command_app(
@@ -65,27 +65,13 @@ def list_all(as_json: AsJson = False) -> None:
     imagejobs budgets ls
     ```
     """
-    documents = [_document(budget) for budget in use_database(list_budgets)]
+    documents = list(map(document_of, use_database(list_budgets)))
     print_rows(documents, ("scope", "of", "per", "cap", "posted", "reserved", "unknown", "left"), _cells, as_json=as_json)
 
 
 def _cells(found: Document) -> Sequence[object]:
     amounts = (value for name, value in found.items() if name.endswith("Micros"))
     return found["scope"], found["scopeId"] or "all", found["period"], *map(dollars_of, amounts)
-
-
-def _document(budget: Budget) -> Document:
-    return {
-        "scope": budget.scope.value,
-        "scopeId": budget.scope_id or None,
-        "period": budget.period.value,
-        "capMicros": budget.cap_micros,
-        "postedMicros": budget.posted_micros,
-        "reservedMicros": budget.reserved_micros,
-        "unknownMicros": budget.unknown_micros,
-        "leftMicros": budget.left_micros,
-        "startsAt": instant_of(budget.starts_at),
-    }
 
 
 def _scope(project: str | None, key: str | None) -> tuple[BudgetScope, str]:

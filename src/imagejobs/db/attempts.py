@@ -6,7 +6,7 @@ from uuid import UUID
 from imagejobs.db.pool import Connection
 from imagejobs.db.rows import parameters, value_from
 from imagejobs.domain.jobs import Attempt, Outcome, ResumeClass
-from imagejobs.errors import Billed
+from imagejobs.errors import Billed, InternalError
 from imagejobs.ports import Answer, Transaction
 
 _STAGED = """
@@ -48,6 +48,12 @@ async def open_attempt_of(connection: Connection, job_id: UUID) -> Attempt | Non
     """The job's open attempt."""
     row = await connection.fetchrow("SELECT * FROM imagejobs.attempts WHERE job_id = $1 AND outcome IS NULL", job_id)
     return None if row is None else value_from(Attempt, row)
+
+
+async def require(tx: Transaction, attempt_id: UUID) -> None:
+    """Raise `InternalError` where no such purchase is in this database."""
+    if not await tx.fetchval("SELECT true FROM imagejobs.attempts WHERE id = $1", attempt_id):
+        raise InternalError("The database knows nothing of this purchase: it is another one, or an older state of it.")
 
 
 async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:

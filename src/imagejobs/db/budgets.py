@@ -31,21 +31,17 @@ class BudgetPeriod(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A cap and how its current period stands, in micro-dollars."""
+    """A cap and how its current period stands, in micro-dollars; the instance's has no `scope_id`."""
 
-    id: int
     scope: BudgetScope
-    scope_id: str
+    scope_id: str | None
     period: BudgetPeriod
     cap_micros: int
-    reserved_micros: int
     posted_micros: int
+    reserved_micros: int
     unknown_micros: int
+    left_micros: int
     starts_at: datetime
-
-    @property
-    def left_micros(self) -> int:
-        return self.cap_micros - self.reserved_micros - self.posted_micros - self.unknown_micros
 
 
 _PERIOD_START = """CASE budget.period
@@ -164,8 +160,10 @@ async def remove(tx: Transaction, scope: BudgetScope, scope_id: str, period: Bud
 
 
 _CURRENT = f"""
-SELECT budget.*, coalesce(current.starts_at, {_NOW}) AS starts_at, coalesce(reserved_micros, 0) AS reserved_micros,
-    coalesce(posted_micros, 0) AS posted_micros, coalesce(unknown_micros, 0) AS unknown_micros
+SELECT budget.scope, nullif(budget.scope_id, '') AS scope_id, budget.period, budget.cap_micros, {_NOW} AS starts_at,
+    coalesce(reserved_micros, 0) AS reserved_micros, coalesce(posted_micros, 0) AS posted_micros,
+    coalesce(unknown_micros, 0) AS unknown_micros,
+    budget.cap_micros - coalesce(reserved_micros + posted_micros + unknown_micros, 0) AS left_micros
 FROM imagejobs.budgets AS budget LEFT JOIN imagejobs.budget_periods AS current
     ON current.budget_id = budget.id AND current.starts_at = {_NOW}
 ORDER BY budget.scope, budget.scope_id, budget.period

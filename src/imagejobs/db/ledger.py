@@ -6,7 +6,7 @@ from uuid import UUID
 
 from imagejobs.db.budgets import Shift, shift
 from imagejobs.db.rows import parameters
-from imagejobs.domain.money import Quote
+from imagejobs.domain.money import Cost, Quote
 from imagejobs.ports import Transaction
 
 
@@ -63,13 +63,15 @@ WITH before AS (
 ), entry AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version, note)
-    SELECT job_id, reservation_no, $3, project_id, key_id, $6, coalesce($7, amount_micros), coalesce($8, price_version), $9
+    SELECT job_id, reservation_no, $3, project_id, key_id,
+        CASE $4 WHEN 'posted' THEN 'post' WHEN 'released' THEN 'release' ELSE $4 END,
+        coalesce($6, amount_micros), coalesce($7, price_version), $8
     FROM reservation
 ), overrun AS (
     INSERT INTO imagejobs.ledger_entries
         (job_id, reservation_no, attempt_id, project_id, key_id, kind, amount_micros, price_version)
-    SELECT job_id, reservation_no, $3, project_id, key_id, 'overrun', $7 - held_micros, coalesce($8, price_version)
-    FROM reservation WHERE $7 > held_micros
+    SELECT job_id, reservation_no, $3, project_id, key_id, 'overrun', $6 - held_micros, coalesce($7, price_version)
+    FROM reservation WHERE $6 > held_micros
 )
 SELECT state_before, held_micros FROM reservation
 """
@@ -84,60 +86,52 @@ class Purchase:
     attempt_id: UUID | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Closing:
-    """What a reservation becomes, from which states, by which entry."""
-
-    state: str
-    sources: tuple[str, ...]
-    kind: str
-    micros: int | None = None
-    price_version: str | None = None
-    note: str | None = None
-
-
-async def post(tx: Transaction, purchase: Purchase, micros: int, price_version: str) -> bool:
+async def post(tx: Transaction, purchase: Purchase, cost: Cost) -> bool:
     """Turn the reservation into spend, also one whose outcome was unknown until now, or that a person took for free.
 
     Never refused for the amount: what exceeds what is held becomes an `overrun` entry beside the posting. False where it is
     spend already.
     """
-    sources = ("reserved", "unknown", "released")
-    closing = _Closing(state="posted", sources=sources, kind="post", micros=micros, price_version=price_version)
-    return await _close(tx, purchase, closing) is not None
+    return await _close(tx, purchase, "posted", ("reserved", "unknown", "released"), cost) is not None
 
 
 async def post_reserved(tx: Transaction, purchase: Purchase) -> int | None:
     """Turn the reservation into spend at the price it was made at; the amount, None where it is closed already."""
-    return await _close(tx, purchase, _Closing(state="posted", sources=("reserved",), kind="post"))
+    return await _close(tx, purchase, "posted", ("reserved",))
 
 
 async def release(tx: Transaction, job_id: UUID) -> None:
     """Give back the money that is held for the job, if any is: nothing is bought with it."""
     if (number := await open_reservation(tx, job_id)) is not None:
-        purchase = Purchase(job_id=job_id, reservation_no=number)
-        await _close(tx, purchase, _Closing(state="released", sources=("reserved",), kind="release"))
+        await _close(tx, Purchase(job_id=job_id, reservation_no=number), "released", ("reserved",))
 
 
 async def mark_unknown(tx: Transaction, purchase: Purchase) -> None:
     """Keep the money as unknown spend, never guessed, until a person or a late answer says."""
-    await _close(tx, purchase, _Closing(state="unknown", sources=("reserved",), kind="unknown"))
+    await _close(tx, purchase, "unknown", ("reserved",))
 
 
 async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, note: str) -> int | None:
     """A person's word on unknown spend: posted as reserved, or released. What was posted; None where nothing was unknown."""
-    state, kind = ("posted", "post") if billed else ("released", "release")
-    return await _close(tx, purchase, _Closing(state=state, sources=("unknown",), kind=kind, note=note))
+    return await _close(tx, purchase, "posted" if billed else "released", ("unknown",), note=note)
 
 
-async def _close(tx: Transaction, purchase: Purchase, closing: _Closing) -> int | None:
+async def _close(
+    tx: Transaction,
+    purchase: Purchase,
+    state: str,
+    sources: Sequence[str],
+    cost: Cost | None = None,
+    note: str | None = None,
+) -> int | None:
     """Close the reservation, and shift its amount within its budgets: what is spent or unknown now, None where none fits."""
-    row = await tx.fetchrow(_CLOSE, *parameters(purchase), *parameters(closing))
+    stated = (cost.micros, cost.price_version) if cost else (None, None)
+    row = await tx.fetchrow(_CLOSE, *parameters(purchase), state, sources, *stated, note)
     if row is None:
         return None
     held: int = row["held_micros"]
-    now = 0 if closing.state == "released" else held if closing.micros is None else closing.micros
-    counts = {row["state_before"]: -held, closing.state: now}
+    now = 0 if state == "released" else cost.micros if cost else held
+    counts = {row["state_before"]: -held, state: now}
     counts.pop("released", None)
     await shift(tx, purchase.job_id, purchase.reservation_no, Shift(**counts))
     return now

@@ -11,7 +11,6 @@ _REFUSED = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
 )
-_NAME_BYTES = 63  # PostgreSQL keeps no more of a name; buckets' names are ASCII
 _VERBS = ("insert", "update", "delete", "select")
 
 
@@ -30,7 +29,7 @@ async def missing(connection: Connection, bucket: str) -> list[str]:
         "SELECT policyname FROM pg_policies WHERE schemaname = 'storage' AND tablename = 'objects'"
     )
     there = {row["policyname"] for row in rows}
-    return [verb for verb in _VERBS if _name(verb, bucket)[:63] not in there]
+    return [verb for verb in _VERBS if _name(verb, bucket)[:63] not in there]  # it keeps no more bytes
 
 
 async def apply(tx: Transaction, bucket: str) -> None:

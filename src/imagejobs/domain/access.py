@@ -42,12 +42,10 @@ class Operation(Enum):
     RESOLVE_JOB = "resolve an unknown cost", Scope.WRITE, Role.ADMIN
     READ_STYLES = "read style capsules", Scope.READ, Role.VIEWER
     WRITE_STYLES = "write style capsules", Scope.WRITE, Role.EDITOR
-    READ_INPUTS = "read inputs", Scope.READ, Role.VIEWER
     WRITE_INPUTS = "upload inputs", Scope.WRITE, Role.EDITOR
     READ_PROJECT = "read the project", Scope.READ, Role.VIEWER
     WRITE_PROJECT = "name the project and set its policy", Scope.ADMIN, Role.ADMIN
     MEMBERS = "read and change the members", Scope.ADMIN, Role.ADMIN
-    BUDGETS = "read and set the budgets", Scope.ADMIN, Role.ADMIN
 
     def __init__(self, words: str, scope: Scope, role: Role) -> None:
         self.words = words

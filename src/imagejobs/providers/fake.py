@@ -31,7 +31,7 @@ from imagejobs.errors import (
 from imagejobs.net.http import Outbound, OutboundAnswer, OutboundRequest
 from imagejobs.net.retry_after import retry_after_seconds
 from imagejobs.ports import Answer, Call, Capabilities, Health, ModelCapability, Plan, Provider, ProviderConfig, Submitted
-from imagejobs.providers.remote import Complaint, ask, document_in, error_of, quoted
+from imagejobs.providers.remote import Complaint, ask, document_in, error_of, is_storable, quoted
 
 NAME = "fake"
 PRICE_MICROS = 40_000
@@ -237,7 +237,7 @@ def _path_of(remote_id: str) -> str:
 
 def _id_in(document: Mapping[str, Any]) -> str:
     found = document.get("id")
-    if not isinstance(found, str) or not 1 <= len(found) <= 200:
+    if not isinstance(found, str) or not 1 <= len(found) <= 200 or not is_storable(found):
         raise OutcomeUnknown(f"{NAME} took the request without saying under which id; it may have charged.")
     return found
 
@@ -253,9 +253,9 @@ def _picture(document: Mapping[str, Any]) -> Answer:
         raise NoImageReturned(f"{NAME} answered with an empty picture, and charged. Retry, perhaps with another prompt.")
     return Answer(
         data=_decoded(data),
-        media_type=media_type if isinstance(media_type, str) else "application/octet-stream",
+        media_type=media_type if isinstance(media_type, str) and is_storable(media_type) else "application/octet-stream",
         cost=_cost(document),
-        remote_id=remote_id if isinstance(remote_id, str) else None,
+        remote_id=remote_id if isinstance(remote_id, str) and is_storable(remote_id) else None,
     )
 
 

@@ -37,7 +37,7 @@ from imagejobs.net.guard import Guard
 from imagejobs.net.http import MEBIBYTE, Outbound, OutboundAnswer, OutboundRequest
 from imagejobs.net.retry_after import retry_after_seconds
 from imagejobs.ports import Answer, Call, Capabilities, Health, ModelCapability, Plan, Provider, ProviderConfig, Submitted
-from imagejobs.providers.remote import Complaint, ask, document_in, error_of, quoted
+from imagejobs.providers.remote import Complaint, ask, document_in, error_of, is_storable, quoted
 
 NAME = "nanobanana"
 HOME = "https://api.nanobanana.ai/v1"
@@ -309,7 +309,7 @@ def _inline(data: object, document: Mapping[str, Any], flat: Quote) -> Answer:
     except ValueError:
         decoded = text.encode("utf-8", "surrogatepass")
     media_type = document.get("content_type") or head.removeprefix("data:").partition(";")[0]
-    known = isinstance(media_type, str) and "/" in media_type and len(media_type) < 100
+    known = isinstance(media_type, str) and "/" in media_type and len(media_type) < 100 and is_storable(media_type)
     return Answer(
         data=decoded,
         media_type=str(media_type) if known else "application/octet-stream",
@@ -324,14 +324,15 @@ def _is_picture(answer: OutboundAnswer) -> bool:
 
 def _id_in(document: Mapping[str, Any]) -> str | None:
     found = document.get("id")
-    return str(found)[:200] if isinstance(found, str | int) and found != "" else None
+    text = str(found)[:200] if isinstance(found, str | int) else ""
+    return text if text and is_storable(text) else None
 
 
 def _task_in(document: Mapping[str, Any], *, is_at_work: bool) -> str | None:
     """The id to ask for, a plain `id` only of work that goes on; None where the document has none that can be kept."""
     found = document.get("job_id") or document.get("jobId") or (document.get("id") if is_at_work else None)
     task = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
-    return task if 1 <= len(task) <= 200 and not task.startswith(_LINK) else None
+    return task if 1 <= len(task) <= 200 and is_storable(task) and not task.startswith(_LINK) else None
 
 
 def _asked_in_vain(remote_id: str, why: str, stated_seconds: float | None = None) -> Submitted:

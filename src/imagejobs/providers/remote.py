@@ -32,6 +32,7 @@ MAX_QUOTED = 300
 
 _LOOKED_AT = 2000
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _BEARER = re.compile(r"(?i)\bbearer\s+[^\s)>\"']+")
 _QUERY = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
 _KEY_ERRORS = {
@@ -72,6 +73,11 @@ async def ask(outbound: Outbound, request: OutboundRequest, provider: str) -> Ou
         raise OutcomeUnknown(
             f"The answer of {provider} was lost on the way ({quoted(str(error))}); it may have been charged."
         ) from error
+
+
+def is_storable(text: str) -> bool:
+    """Whether a column takes it: nothing that a provider says beside a picture may keep that from being stored."""
+    return _UNSTORABLE.search(text) is None
 
 
 def document_in(answer: OutboundAnswer) -> Mapping[str, Any] | None:

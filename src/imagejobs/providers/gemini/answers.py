@@ -23,6 +23,7 @@ from imagejobs.errors import (
 from imagejobs.providers.gemini.catalogue import NAME
 from imagejobs.providers.gemini.prices import Usage
 from imagejobs.providers.gemini.wire import mapping, mappings, text
+from imagejobs.providers.remote import is_storable
 
 _MOST_TOKENS = 10**9
 _ID = re.compile(r"[\x21-\x7e]{1,1000}")
@@ -88,7 +89,8 @@ class Reading:
     @property
     def media_type(self) -> str:
         image = self.image or {}
-        return text(image.get("mimeType")) or text(image.get("mime_type")) or "application/octet-stream"
+        stated = text(image.get("mimeType")) or text(image.get("mime_type"))
+        return stated if stated and is_storable(stated) else "application/octet-stream"
 
 
 def read_generation(document: Mapping[str, Any]) -> Reading:
