@@ -79,6 +79,34 @@ async def test_p5_a_retry_that_finds_the_picture_come_in_gives_back_what_it_rese
     assert states == ["posted", "released"]
 
 
+async def test_p4_a_cancel_of_the_retry_says_that_the_picture_is_bought_and_it_is_stored(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, provider = shop
+    async with stalled(world) as job_id:
+        pass
+    await post(world, job_id, "retry")
+    receipt = (await post(world, job_id, "cancel"))["receipt"]
+    assert (receipt["outcome"], receipt["mayCost"]) == ("too_late", PRICE / 1e6)
+    assert (await world.work_off(job_id)).status is JobStatus.COMPLETED
+    assert len(provider.sends) == 1
+
+
+async def test_a_retry_is_refused_while_another_runs_also_where_the_picture_came_in(shop: tuple[World, Scripted]) -> None:
+    world, _ = shop
+    other = world.twin()
+    other.probe.hold("dispatch.after_intent")
+    async with stalled(world) as job_id:
+        await post(world, job_id, "retry")
+        second = asyncio.create_task(other.run(await world.job(job_id)))
+        await other.probe.reached["dispatch.after_intent"].wait()
+    answer = await world.client.post(f"/api/images/jobs/{job_id}/retry")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "invalid_transition")
+    other.probe.let_go("dispatch.after_intent")
+    async with asyncio.timeout(SOON):
+        await second
+
+
 async def test_p4_a_policy_that_buys_again_takes_the_picture_that_came_in(shop: tuple[World, Scripted]) -> None:
     world, provider = shop
     async with stalled(world, onUnknownOutcome="retry_once") as job_id:

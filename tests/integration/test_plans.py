@@ -78,7 +78,7 @@ def _collect(node: dict[str, Any], scanned: set[str]) -> None:
 
 ID = UUID("00000000-0000-0000-0000-000000000001")
 CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
-    "claim": lambda c: jobs.claim(c, jobs.Taking(job_id=ID, delivery_no=1, worker_id=ID)),
+    "claim": lambda c: jobs.claim(c, ID, 1, ID),
     "move": lambda c: jobs.move(c, ID, jobs.Change(to=JobStatus.GENERATING, fence=1)),
     "lock": lambda c: jobs.lock(c, ID, 1),
     "status": lambda c: job_reads.by_id(c, ID),
@@ -96,8 +96,9 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "exact weight of the staging": lambda c: attempts.staged_total(c, is_exact=True),
     "room in the staging": lambda c: attempts.drop_useless_bytes(c, 200),
     "what is kept no longer": lambda c: attempts.prune_staged_bytes(c, 30, 200),
-    "free retry": lambda c: attempts.has_unstored_picture(c, ID),
+    "free retry": lambda c: attempts.reopen(c, ID, ID),
     "staging told": condition.staging,
+    "refused picture": lambda c: attempts.refused_picture(c, ID, None),
 }
 
 

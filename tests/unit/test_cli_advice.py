@@ -1,6 +1,7 @@
 """What a failure is answered with: a step that fits its reason, with a command that exists."""
 
 import re
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -33,6 +34,7 @@ def advice(reason: str, *, code: str = "PERMANENT", billed: str = "no", provider
         ("no_provider_configured", "no", "IMAGEJOBS_DEFAULT_PROVIDER=sketch"),
         ("not_an_image", "yes", "IMAGEJOBS_ACME_BASE_URL"),
         ("image_corrupt", "yes", "buys another"),
+        ("image_too_large", "yes", "free if it can be decoded then"),
         ("provider_unreachable", "no", "Check the provider's address"),
         ("content_refused", "no", "Change the request"),
         ("budget_exhausted", "no", "Raise the budget"),
@@ -56,3 +58,13 @@ def test_every_command_in_it_exists_and_nothing_is_left_to_fill_in(reason: str) 
         assert not re.search(r"[{}]", text)
         for word in re.findall(r"imagejobs jobs (\w+) one", text):
             assert word in getattr(group, "commands")  # noqa: B009 - a group's, which typer does not type
+
+
+def test_every_command_on_jobs_that_is_named_anywhere_exists() -> None:
+    root = Path(__file__).parents[2]
+    named = {
+        word
+        for path in [*(root / "src").rglob("*.py"), *(root / "docs").rglob("*.md"), root / "README.md"]
+        for word in re.findall(r"imagejobs jobs ([a-z]+)", path.read_text())
+    }
+    assert named <= {*getattr(get_command(app), "commands")}  # noqa: B009 - a group's, which typer does not type

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from imagejobs.domain.access import Caller, Operation, Scope, make_key, parse_key
 from imagejobs.domain.artifacts import object_key, safe_segment
 from imagejobs.domain.jobs import FailureStage, JobStatus, JobType
-from imagejobs.domain.lifecycle import FINAL, RUNNING, TRANSITIONS, failure_stage, sources
+from imagejobs.domain.lifecycle import FINAL, TRANSITIONS, failure_stage, sources
 from imagejobs.domain.money import from_credits, to_credits
 from imagejobs.domain.requests import ImageRequest, PictureSource, Reference, ReferenceRole
 from imagejobs.domain.retry import GiveUp, RetrySchedule, RetryState, TryLater, decide
@@ -27,6 +27,7 @@ from imagejobs.errors import (
 from tests.support.values import a_job, a_request
 
 SCHEDULE = RetrySchedule()
+RUNNING = {JobStatus.PROCESSING, JobStatus.GENERATING, JobStatus.UPLOADING}
 ATTEMPT = UUID(int=7)
 NONCE = "0123456789abcdef01234567"
 

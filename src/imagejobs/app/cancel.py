@@ -83,7 +83,7 @@ async def _end(tx: Transaction, caller: Caller, job: Job, attempt: Attempt | Non
         end = attempts.Close(outcome=Outcome.UNKNOWN, billed=Billed.UNKNOWN, error_reason="canceled")
         await attempts.close(tx, attempt.id, end)
         await ledger.mark_unknown(tx, purchase_of(attempt))
-    billed = Billed.UNKNOWN if await ledger.unknown_reservations(tx, job.id) else Billed.NO
+    billed = Billed.UNKNOWN if await ledger.unknown_purchases(tx, job.id) else Billed.NO
     event = {"canceledBy": caller.name, "billed": billed.value}
     moved = held(await jobs.move(tx, job.id, jobs.Change(to=JobStatus.CANCELED, billed=billed, event=event)))
     await ledger.release(tx, job.id)

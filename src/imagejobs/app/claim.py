@@ -19,14 +19,13 @@ async def claim_job(deps: Deps, job_id: UUID, delivery_no: int, held_fence: int 
     """
     await deps.probe("claim.before")
     async with deps.database.transaction() as tx:
-        taking = jobs.Taking(job_id=job_id, delivery_no=delivery_no, worker_id=deps.worker_id, held_fence=held_fence)
-        found = await jobs.claim(tx, taking)
+        found = await jobs.claim(tx, job_id, delivery_no, deps.worker_id, held_fence)
         if found is None:
             return None
         job, seconds_left = found
         attempt = await attempts.open_attempt_of(tx, job_id)
         if attempt is None and job.attempt_count > 0:
-            attempt = await attempts.adopt_late_answer(tx, job_id)
+            attempt = await attempts.reopen(tx, job_id)
             if attempt is not None:
                 await ledger.release(tx, job_id)  # held for another purchase, before this answer came
                 job = await jobs.assign(tx, job_id, attempt.provider, attempt.model)

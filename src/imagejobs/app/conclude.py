@@ -203,7 +203,7 @@ async def _billed(tx: Transaction, ending: _Ending) -> Billed:
     """Whether the purchase was charged; a job that ends is not told to be free while an earlier one of it is unknown."""
     billed = Billed.YES if _is_paid(ending.attempt) else ending.verdict.billed
     is_free_end = billed is Billed.NO and isinstance(ending.decision, GiveUp)
-    return Billed.UNKNOWN if is_free_end and await ledger.unknown_reservations(tx, ending.job.id) else billed
+    return Billed.UNKNOWN if is_free_end and await ledger.unknown_purchases(tx, ending.job.id) else billed
 
 
 async def _close_attempt(tx: Transaction, ending: _Ending) -> int:

@@ -20,14 +20,11 @@ async def resolve_outcome(deps: Deps, caller: Caller, job_id: UUID, *, billed: b
     """
     caller.require(Scope.WRITE)
     async with deps.database.transaction() as tx:
-        job = await lock_visible(tx, caller, job_id, Operation.RESOLVE_JOB)
-        numbers = await ledger.unknown_reservations(tx, job_id)
-        if not numbers:
+        await lock_visible(tx, caller, job_id, Operation.RESOLVE_JOB)
+        purchases = await ledger.unknown_purchases(tx, job_id)
+        if not purchases:
             raise InvalidTransition("Nothing about this job's cost is unknown.")
-        posted = 0
-        for number in numbers:
-            purchase = ledger.Purchase(job_id=job.id, reservation_no=number)
-            posted += await ledger.resolve(tx, purchase, billed=billed, note=f"resolved by {caller.name}") or 0
+        posted = sum([await ledger.resolve(tx, one, billed=billed, by=caller.name) or 0 for one in purchases])
         if billed:
             await jobs.add_cost(tx, job_id, posted)
         await jobs.note_resolved(tx, job_id, "yes" if billed else "no")

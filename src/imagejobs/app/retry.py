@@ -15,7 +15,7 @@ from imagejobs.db import attempts, events, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
-from imagejobs.errors import InvalidTransition, ModelUnavailable, NoProviderConfigured, UnknownModel
+from imagejobs.errors import AnswerUnusable, InvalidTransition, ModelUnavailable, NoProviderConfigured, UnknownModel
 from imagejobs.ports import Transaction
 
 
@@ -37,25 +37,42 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
     gone; the job then stays failed.
     """
     caller.require(Scope.WRITE)
+    refused = await _taken_now(deps, caller, job_id)
     async with deps.database.transaction() as tx:
         job = await lock_visible(tx, caller, job_id, Operation.RETRY_JOB)
         if retry_count is not None and retry_count < job.retry_count:
             return Retried(job=job, told=await events.of_retry(tx, job_id, retry_count + 1), is_replay=True)
-        is_paid = await attempts.has_unstored_picture(tx, job_id)
-        is_over = job.status is JobStatus.FAILED or (job.status is JobStatus.CANCELED and is_paid)
-        if not is_over:
+        is_over = job.status in (JobStatus.FAILED, JobStatus.CANCELED)
+        paid = await attempts.reopen(tx, job_id, refused) if is_over else None
+        if job.status is not JobStatus.FAILED and paid is None:
             raise InvalidTransition(f"Only a failed job can be retried; this one is {job.status.value}.")
         if (retry_count or 0) > job.retry_count:
             raise InvalidTransition(f"This job's retryCount is {job.retry_count}, not {retry_count}: send the one it has.")
-        job = job if is_paid else await _assigned(deps, tx, job)
-        estimated = 0 if is_paid else await _reserve(deps, tx, job, caller)
-        may_buy_twice = not is_paid and bool(await ledger.unknown_reservations(tx, job_id))
-        receipt = {"isPaidAlready": is_paid, "mayBuyTwice": may_buy_twice, "estimatedMicros": estimated}
+        job = await jobs.assign(tx, job_id, paid.provider, paid.model) if paid else await _assigned(deps, tx, job)
+        estimated = 0 if paid else await _reserve(deps, tx, job, caller)
+        may_buy_twice = paid is None and bool(await ledger.unknown_purchases(tx, job_id))
+        receipt = {"isPaidAlready": paid is not None, "mayBuyTwice": may_buy_twice, "estimatedMicros": estimated}
         told = {"retriedBy": caller.name, **receipt}
         moved = held(await jobs.move(tx, job_id, jobs.Change(to=JobStatus.QUEUED, is_person_retry=True, event=told)))
         await deps.engine.enqueue(tx, [message_for(moved)])
     tell(deps, job_id)
     return Retried(job=moved, told=told, is_replay=False)
+
+
+async def _taken_now(deps: Deps, caller: Caller, job_id: UUID) -> UUID | None:
+    """The purchase whose picture was refused and would be taken now: the limit is higher, or this version knows more."""
+    async with deps.database.connection() as connection:
+        attempt_id = await attempts.refused_picture(connection, job_id, caller.project_ids)
+    if attempt_id is None:
+        return None
+    async with deps.input_places:
+        async with deps.database.connection() as connection:
+            data = await attempts.staged_bytes(connection, attempt_id)
+        try:
+            await deps.decoder.inspect(data or b"")
+        except AnswerUnusable:
+            return None
+    return attempt_id
 
 
 async def _assigned(deps: Deps, tx: Transaction, job: Job) -> Job:

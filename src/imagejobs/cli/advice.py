@@ -38,8 +38,8 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "answer_unusable": _NO_PICTURE,
         "no_image_returned": f"The provider charged, but sent no picture. Change the prompt, or {_RETRY}, which buys again.",
         "image_too_large": (
-            "It was charged, but is larger than may be decoded. Ask for a smaller one in a new job, or raise "
-            f"IMAGEJOBS_MAX_PICTURE_PIXELS on the service, then {_RETRY}, which buys again."
+            "It was charged, and is kept, but is larger than may be decoded. Raise IMAGEJOBS_MAX_PICTURE_PIXELS for API and "
+            f"workers, then {_RETRY}: free if it can be decoded then, else it buys again. Or make a job for a smaller one."
         ),
         "content_refused": _CHANGE,
         "provider_rejected": _CHANGE,

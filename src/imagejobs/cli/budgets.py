@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from imagejobs.app.budgets import list_budgets, remove_cap, set_cap
 from imagejobs.cli.console import AsJson, Document, command_app, dollars_of, print_rows, printable
 from imagejobs.cli.local import document_of, use_database
 from imagejobs.db.budgets import BudgetPeriod, BudgetScope
-from imagejobs.domain.money import MICROS
+from imagejobs.domain.money import from_credits
 
 app = command_app(
     no_args_is_help=True,
@@ -38,7 +37,7 @@ def set_budget(
     ```
     """
     scope, scope_id = _scope(project, key)
-    micros = int(Decimal(str(dollars)) * MICROS)
+    micros = from_credits(dollars)
     if not use_database(lambda database: set_cap(database, scope, scope_id, per, micros)):
         print(f"There is no project {printable(scope_id)} yet; the cap holds as soon as there is.", file=sys.stderr)
     print(f"At most {dollars:.2f} dollars per {per.value} for the {scope.value} {scope_id}".rstrip() + ".")

@@ -1,5 +1,6 @@
 """The attempt rows: one purchase each, moved stage by stage; and the raw bytes that a purchase brought."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -56,19 +57,27 @@ async def require(tx: Transaction, attempt_id: UUID) -> None:
         raise InternalError("The database knows nothing of this purchase: it is another one, or an older state of it.")
 
 
-async def adopt_late_answer(tx: Transaction, job_id: UUID) -> Attempt | None:
-    """Reopen the newest closed attempt whose bytes came in late and were never stored: its picture is paid for."""
+async def reopen(tx: Transaction, job_id: UUID, refused: UUID | None = None) -> Attempt | None:
+    """The job's attempt whose bytes wait to be stored, open from now on: on time, late, or else those that were refused."""
     row = await tx.fetchrow(
         "UPDATE imagejobs.attempts SET outcome = NULL, closed_at = NULL WHERE id = ("  # noqa: S608
-        f"SELECT attempt_id {UNSTORED} AND job.id = $1 ORDER BY number DESC LIMIT 1) RETURNING *",
+        f"SELECT attempt_id {_STAGED} job.id = $1 AND ({_STORABLE} OR attempt.id = $2) "
+        "ORDER BY attempt.id = $2, number DESC LIMIT 1) RETURNING *",
         job_id,
+        refused,
     )
     return None if row is None else value_from(Attempt, row)
 
 
-async def has_unstored_picture(tx: Transaction, job_id: UUID) -> bool:
-    """Whether a paid picture of the job waits to be stored, on time or late: a retry of it is free."""
-    return bool(await tx.fetchval(f"SELECT true {UNSTORED} AND job.id = $1 LIMIT 1", job_id))
+async def refused_picture(connection: Connection, job_id: UUID, project_ids: Collection[str] | None) -> UUID | None:
+    """The newest purchase of the failed job, one of these projects, that brought bytes which were no picture to us."""
+    found: UUID | None = await connection.fetchval(
+        f"SELECT attempt.id {_STAGED} job.id = $1 AND status = 'failed' AND outcome = 'failed' "
+        "AND ($2::text[] IS NULL OR project_id = ANY($2)) ORDER BY number DESC LIMIT 1",
+        job_id,
+        project_ids,
+    )
+    return found
 
 
 async def count_unknown(tx: Transaction, job_id: UUID) -> int:

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from imagejobs.db.pool import Connection
-from imagejobs.db.rows import parameters, value_from
+from imagejobs.db.rows import value_from
 from imagejobs.ports import Transaction
 
 
@@ -230,16 +230,9 @@ FROM held WHERE counted.budget_id = held.budget_id AND counted.starts_at = held.
 """  # noqa: S608 - built from constants
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shift:
-    """By how much the three counts of a budget change, in micro-dollars."""
-
-    reserved: int = 0
-    posted: int = 0
-    unknown: int = 0
-
-
-async def shift(tx: Transaction, job_id: UUID, reservation_no: int, change: Shift) -> None:
+async def shift(
+    tx: Transaction, job_id: UUID, reservation_no: int, *, reserved: int = 0, posted: int = 0, unknown: int = 0
+) -> None:
     """Move a reservation's amount within its budgets, the periods of all the job's reservations locked in one order."""
-    if change != Shift():
-        await tx.execute(_SHIFT, job_id, reservation_no, *parameters(change))
+    if (reserved, posted, unknown) != (0, 0, 0):
+        await tx.execute(_SHIFT, job_id, reservation_no, reserved, posted, unknown)

@@ -112,22 +112,15 @@ SELECT *, extract(epoch FROM deadline_at - now())::float8 AS seconds_left FROM j
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Taking:
-    """Who takes which delivery; with `held_fence` only if nobody claimed since the holder of that fence did."""
-
-    job_id: UUID
-    delivery_no: int
-    worker_id: UUID
-    held_fence: int | None = None
-
-
-async def claim(tx: Transaction, taking: Taking) -> tuple[Job, float] | None:
+async def claim(
+    tx: Transaction, job_id: UUID, delivery_no: int, worker_id: UUID, held_fence: int | None = None
+) -> tuple[Job, float] | None:
     """Take the job over, raising its fence; its row and the seconds left to its deadline, None for a stale message.
 
-    A running job that comes to another worker had its own die: that is counted and told, the status stays.
+    With `held_fence` only if nobody claimed since the holder of that fence did. A running job that comes to another worker
+    had its own die: that is counted and told, the status stays.
     """
-    row = await tx.fetchrow(_CLAIM, *parameters(taking))
+    row = await tx.fetchrow(_CLAIM, job_id, delivery_no, worker_id, held_fence)
     return None if row is None else (job_from(row), row["seconds_left"])
 
 

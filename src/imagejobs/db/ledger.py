@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from imagejobs.db.budgets import Shift, shift
+from imagejobs.db.budgets import shift
 from imagejobs.db.rows import parameters
 from imagejobs.domain.money import Cost, Quote
 from imagejobs.ports import Transaction
@@ -111,9 +111,9 @@ async def mark_unknown(tx: Transaction, purchase: Purchase) -> None:
     await _close(tx, purchase, "unknown", ("reserved",))
 
 
-async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, note: str) -> int | None:
+async def resolve(tx: Transaction, purchase: Purchase, *, billed: bool, by: str) -> int | None:
     """A person's word on unknown spend: posted as reserved, or released. What was posted; None where nothing was unknown."""
-    return await _close(tx, purchase, "posted" if billed else "released", ("unknown",), note=note)
+    return await _close(tx, purchase, "posted" if billed else "released", ("unknown",), note=f"resolved by {by}")
 
 
 async def _close(
@@ -133,16 +133,14 @@ async def _close(
     now = 0 if state == "released" else cost.micros if cost else held
     counts = {row["state_before"]: -held, state: now}
     counts.pop("released", None)
-    await shift(tx, purchase.job_id, purchase.reservation_no, Shift(**counts))
+    await shift(tx, purchase.job_id, purchase.reservation_no, **counts)
     return now
 
 
-async def unknown_reservations(tx: Transaction, job_id: UUID) -> list[int]:
-    """The numbers of the job's reservations whose outcome nobody knows."""
-    rows = await tx.fetch(
-        "SELECT reservation_no FROM imagejobs.reservations WHERE job_id = $1 AND state = 'unknown' ORDER BY 1", job_id
-    )
-    return [row["reservation_no"] for row in rows]
+async def unknown_purchases(tx: Transaction, job_id: UUID) -> list[Purchase]:
+    """The job's purchases whose outcome nobody knows."""
+    query = "SELECT reservation_no FROM imagejobs.reservations WHERE job_id = $1 AND state = 'unknown' ORDER BY 1"
+    return [Purchase(job_id=job_id, **row) for row in await tx.fetch(query, job_id)]
 
 
 async def committed_micros(tx: Transaction, job_id: UUID, states: Sequence[str] = ("posted", "unknown")) -> int:

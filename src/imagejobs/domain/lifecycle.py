@@ -24,7 +24,6 @@ TRANSITIONS = MappingProxyType(
 )
 
 FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED})
-RUNNING = frozenset({JobStatus.PROCESSING, JobStatus.GENERATING, JobStatus.UPLOADING})
 
 MAX_DEATHS = 3
 
