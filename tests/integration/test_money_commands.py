@@ -29,8 +29,11 @@ async def imagejobs(world: World, *words: str, data_dir: Path) -> tuple[int, str
 async def test_b_caps_are_set_listed_and_lifted(world: World, tmp_path: Path) -> None:
     assert await imagejobs(world, "budgets", "set", "5", data_dir=tmp_path) == (
         0,
-        "At most 5.00 dollars per day for the instance.\n",
+        "At most 5.0000 dollars per day for the instance.\n",
     )
+    code, said = await imagejobs(world, "budgets", "set", "0.004", "--project", "film", data_dir=tmp_path)
+    assert (code, "At most 0.0040 dollars per day for the project film.\n" in said) == (0, True)
+    await imagejobs(world, "budgets", "rm", "--project", "film", data_dir=tmp_path)
     await imagejobs(world, "budgets", "set", "0.5", "--per", "month", "--project", "film", data_dir=tmp_path)
     code, said = await imagejobs(world, "budgets", "ls", "--json", data_dir=tmp_path)
     assert code == 0
@@ -72,7 +75,7 @@ async def test_a_cap_is_for_a_key_that_there_is_and_says_where_its_project_is_no
     assert (code, "There is no project film yet" in said) == (0, True)
     await world.generate()
     code, said = await imagejobs(world, "budgets", "set", "2", "--project", "film", data_dir=tmp_path)
-    assert (code, said) == (0, "At most 2.00 dollars per day for the project film.\n")
+    assert (code, said) == (0, "At most 2.0000 dollars per day for the project film.\n")
     assert await world.scalar("SELECT array_agg(scope_id ORDER BY scope_id) FROM imagejobs.budgets") == sorted(
         [key.id, "film"]
     )

@@ -40,7 +40,7 @@ def set_budget(
     micros = from_credits(dollars)
     if not use_database(lambda database: set_cap(database, scope, scope_id, per, micros)):
         print(f"There is no project {printable(scope_id)} yet; the cap holds as soon as there is.", file=sys.stderr)
-    print(f"At most {dollars:.2f} dollars per {per.value} for the {scope.value} {scope_id}".rstrip() + ".")
+    print(f"At most {dollars_of(micros)} dollars per {per.value} for the {scope.value} {scope_id}".rstrip() + ".")
 
 
 @app.command("rm")
