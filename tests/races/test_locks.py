@@ -26,8 +26,9 @@ from tests.support.world import SOON, World, open_world
 
 pytestmark = pytest.mark.database
 
-WAITING = (  # for a row that another transaction has changed or locked
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event IN ('transactionid', 'tuple')"
+WAITING = (  # for what another transaction has locked: a row, or a table
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple', 'relation')"
 )
 CAP = 100 * PRICE
 
@@ -151,3 +152,16 @@ async def test_p6_new_periods_are_opened_in_the_order_of_their_budgets(world: Wo
             other = await blocked(world, reserve())
             assert await budgets.reserve(tx, "film", None, PRICE) is None
         assert await other is None
+
+
+async def test_p6_a_cap_that_is_lifted_meanwhile_refuses_nobody(shop: tuple[World, Scripted]) -> None:
+    world, _ = shop
+    await cap(world, BudgetScope.INSTANCE, "", BudgetPeriod.TOTAL)
+    async with asyncio.timeout(SOON):
+        async with world.deps.database.transaction() as tx:
+            assert await budgets.remove(tx, BudgetScope.INSTANCE, "", BudgetPeriod.TOTAL)
+            asking = await blocked(world, world.generate())
+            assert not asking.done()
+        answer = await asking
+    assert answer.status_code == 202, answer.text
+    await world.work_off(answer.json()["jobId"])

@@ -149,7 +149,8 @@ async def set_cap(tx: Transaction, scope: BudgetScope, scope_id: str, period: Bu
 
 
 async def remove(tx: Transaction, scope: BudgetScope, scope_id: str, period: BudgetPeriod) -> bool:
-    """Lift the cap; False where there was none."""
+    """Lift the cap; False where there was none. Reservations wait for that moment."""
+    await tx.execute("LOCK TABLE imagejobs.reservations IN SHARE MODE")
     found = await tx.fetchval(
         "DELETE FROM imagejobs.budgets WHERE scope = $1 AND scope_id = $2 AND period = $3 RETURNING id",
         scope.value,
