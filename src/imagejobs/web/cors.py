@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,34 +26,22 @@ _CAREFUL = (
 )
 
 
-class Cors(CORSMiddleware):
-    """As Starlette's, and `Vary: Origin` also on answers to requests without an origin, which a cache might hand on."""
-
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        super().__init__(
-            app,
-            allow_origins=origins,
-            allow_methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
-            expose_headers=EXPOSED_HEADERS,
-            max_age=600,
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def varying(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if "origin" not in headers.get("vary", "").lower():
-                    headers.add_vary_header("Origin")
-            await send(message)
-
-        await super().__call__(scope, receive, varying)
+def pages_of(origins: Sequence[str]) -> Middleware:
+    """Lets pages of these origins read the answers."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=METHODS,
+        allow_headers=REQUEST_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=600,
+    )
 
 
 class LastResort:
     """Adds to each answer the careful headers that its route does not set otherwise, and answers where no route could.
 
-    A fault of ours becomes a problem document inside of `Cors`; the framework's own answer would stand outside.
+    A fault of ours becomes a problem document that pages may read; the framework's own answer would stand outside.
     """
 
     def __init__(self, app: ASGIApp) -> None:

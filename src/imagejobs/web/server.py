@@ -9,7 +9,7 @@ from imagejobs import __version__
 from imagejobs.app.deps import Deps, Policy
 from imagejobs.web import files
 from imagejobs.web.api import health, inputs, jobs, projects, quotes, styles
-from imagejobs.web.cors import Cors, LastResort
+from imagejobs.web.cors import LastResort, pages_of
 from imagejobs.web.limits import BodyLimit
 from imagejobs.web.openapi import DescribedApi
 from imagejobs.web.problems import install_handlers
@@ -56,4 +56,4 @@ def _middleware(cors_origins: Sequence[str], rates: Rates, policy: Policy | None
         Middleware(RateLimit, rates=rates),
         Middleware(BodyLimit, most_bytes=MAX_BODY_BYTES, input_path=inputs.PATH, input_max_bytes=input_max_bytes),
     ]
-    return [Middleware(Cors, origins=cors_origins), *stack] if cors_origins else stack
+    return [pages_of(cors_origins), *stack] if cors_origins else stack
