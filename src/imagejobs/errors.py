@@ -3,7 +3,7 @@
     ImageJobsError                       code, reason, retry, billed, detail
     ├─ RequestError                      the caller must change something
     │  ├─ MalformedRequest · InvalidField · UnsupportedCapability · UnknownModel
-    │  ├─ BodyTooLarge · UnsupportedMediaType · UnusablePicture · InputsFull
+    │  ├─ BodyTooLarge · RequestTooSlow · UnsupportedMediaType · UnusablePicture · InputsFull
     │  ├─ NotFound · MethodNotAllowed · InvalidTransition · IdempotencyKeyReused
     │  ├─ Unauthenticated                TokenExpired · TokenRefused
     │  ├─ PermissionDenied
@@ -285,6 +285,10 @@ class UnknownModel(InvalidField, reason="unknown_model"):
 
 class BodyTooLarge(RequestError, reason="body_too_large"):
     """The body is over the limit and was not read."""
+
+
+class RequestTooSlow(RequestError, reason="request_too_slow", code=Code.TEMPORARY, retry=Retry.LATER):
+    """The body did not arrive in time."""
 
 
 class UnsupportedMediaType(RequestError, reason="unsupported_media_type"):

@@ -31,7 +31,7 @@ CONTRACT_STATUSES = {  # A16
     Code.PERMANENT: {400, 402, 404, 405, 409, 413, 415, 422},
     Code.AUTH_ERROR: {401, 403},
     Code.RATE_LIMIT: {429},
-    Code.TEMPORARY: {503},
+    Code.TEMPORARY: {408, 503},  # 408 is ours: the contract knows no slow sender
     Code.UNKNOWN: {500},
 }
 

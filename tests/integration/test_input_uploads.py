@@ -12,10 +12,10 @@ import httpx2
 import pytest
 from PIL import Image
 
-from imagejobs.app import upload as uploading
 from imagejobs.app.identifiers import new_id
 from imagejobs.app.keys import create_key
 from imagejobs.domain.access import Scope
+from imagejobs.web import limits
 from tests.integration.imaging_pictures import JPEG, PNG, WEBP, drawing, encoded, jpeg_that_claims, png_of_zeros, telling
 from tests.support.deaths import DeadlyProbe, Death
 from tests.support.providers import a_png
@@ -134,14 +134,14 @@ async def test_a_project_keeps_so_many_bytes_of_inputs_and_others_have_room(worl
 
 
 async def test_c18_a_sender_who_takes_for_ever_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploading, "_RECEIVE_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "INPUT_SECONDS", 0.1)
 
     async def dripping() -> AsyncIterator[bytes]:
         yield PNG[:-1]
         await asyncio.Event().wait()
 
     answer = await asyncio.wait_for(post(world, dripping()), SOON)
-    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_request")
+    assert (answer.status_code, answer.json()["reason"]) == (408, "request_too_slow")
     assert "did not arrive" in answer.json()["detail"]
     assert await inputs_kept(world) == 0
 

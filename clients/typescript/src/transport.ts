@@ -36,7 +36,7 @@ const REQUEST_MS = 20_000
 const FIRST_PAUSE_MS = 300
 const LONGEST_PAUSE_MS = 8_000
 const LONGEST_ASKED_MS = 30_000 // a service that asks to wait for longer is not waited for: the page should say so
-const REPEATED = new Set([429, 500, 502, 503, 504])
+const REPEATED = new Set([408, 429, 500, 502, 503, 504])
 
 export class Transport {
   readonly #options: TransportOptions

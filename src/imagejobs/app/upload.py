@@ -13,10 +13,8 @@ from imagejobs.app.users import permitted
 from imagejobs.db import inputs
 from imagejobs.domain.access import Caller, Operation
 from imagejobs.domain.inputs import KeptInput
-from imagejobs.errors import MalformedRequest
 
-_RECEIVE_SECONDS = 300.0
-_IN_MEMORY_BYTES = 1024 * 1024
+_IN_MEMORY_BYTES = 65_536
 _DAY_SECONDS = 86_400.0
 
 
@@ -31,7 +29,10 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
         await require_project(deps, tx, caller, project_id)
     deps.known_projects.put(project_id, fact=True)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
-        await _receive(body, file)
+        async for (
+            chunk
+        ) in body:  # onto the disk, so that a slow sender holds no memory; its size and time are limited already
+            file.write(chunk)
         async with deps.input_places:
             facts, data = await judged(deps, await asyncio.to_thread(_contents, file))
             new = inputs.NewInput(
@@ -45,16 +46,6 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
             await deps.probe("input.before_commit")
             async with deps.database.transaction() as tx:
                 return await keep_picture(deps, tx, new)
-
-
-async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
-    """Onto the disk while it comes, so that a slow sender holds no memory; whoever hands the body over has limited it."""
-    try:
-        async with asyncio.timeout(_RECEIVE_SECONDS):
-            async for chunk in body:
-                file.write(chunk)
-    except TimeoutError as error:
-        raise MalformedRequest(f"The picture did not arrive within {_RECEIVE_SECONDS:g} seconds; send it again.") from error
 
 
 def _contents(file: IO[bytes]) -> bytes:

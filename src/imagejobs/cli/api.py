@@ -1,6 +1,7 @@
 """`imagejobs api`: the web API alone."""
 
 import asyncio
+import resource
 import signal
 import socket
 from typing import Annotated
@@ -54,6 +55,9 @@ def api(
     uvloop.run(_serve(settings, listening, announce))
 
 
+_SPARED_FILES = 100  # for the database, pictures and uploads, however many connections there are
+
+
 async def _serve(settings: Settings, listening: socket.socket, announce: Announcer) -> None:
     """Serve until SIGTERM or SIGINT; says where it listens and which routes there are (A13)."""
     loop = asyncio.get_running_loop()
@@ -61,18 +65,15 @@ async def _serve(settings: Settings, listening: socket.socket, announce: Announc
         loop.add_signal_handler(signum, lambda: None)  # uvicorn raises its signal again in the end; that must not kill us
     tokens = tokens_of(settings)
     async with open_deps(settings, Role.API) as deps:
-        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=_rates(settings))
+        rates = Rates(
+            per_key=settings.requests_per_minute,
+            per_address=settings.address_requests_per_minute,
+            failures_per_address=settings.address_failures_per_minute,
+        )
+        app = create_app(deps, tokens=tokens, cors_origins=settings.cors_origins, rates=rates)
         first = [f"imagejobs {__version__} API on {settings.served_url}", f"pictures: {storage_place(settings)}"]
         announce("\n".join([*first, *routes_of(app)]))
         await DrainingServer(app, deps.waiters).serve([listening])
-
-
-def _rates(settings: Settings) -> Rates:
-    return Rates(
-        per_key=settings.requests_per_minute,
-        per_address=settings.address_requests_per_minute,
-        failures_per_address=settings.address_failures_per_minute,
-    )
 
 
 class DrainingServer(uvicorn.Server):
@@ -88,9 +89,16 @@ class DrainingServer(uvicorn.Server):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=10,
+            limit_concurrency=resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARED_FILES,
         )
         super().__init__(config)
         self._waiters = waiters
+
+    async def on_tick(self, counter: int) -> bool:
+        bounded = [one for one in self.server_state.connections if isinstance(one, BoundedProtocol)]
+        for connection in bounded if counter % 10 == 0 else ():  # each second
+            connection.hang_up_if_late()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._waiters.close()

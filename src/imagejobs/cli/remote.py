@@ -71,7 +71,7 @@ def code_of_error(error: ClientError) -> ExitCode:
     """The exit code for a call that did not succeed."""
     match error:
         case Refused(status=status):
-            return _BY_STATUS.get(status, ExitCode.UNREACHABLE if status == 429 or status >= 500 else ExitCode.USAGE)
+            return _BY_STATUS.get(status, ExitCode.UNREACHABLE if status in (408, 429) or status >= 500 else ExitCode.USAGE)
         case NoKey():
             return ExitCode.LOGIN
         case WaitTimedOut():

@@ -20,7 +20,7 @@ from imagejobs.client.models import Canceled, Event, Job, JobPage, Quote, Resolv
 
 _Parsed = TypeVar("_Parsed")
 
-REPEATED_STATUSES = frozenset({429, 500, 502, 503, 504})  # the service may answer better soon
+REPEATED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})  # the service may answer better soon
 _REQUEST_SECONDS = 20.0
 _EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/avif": ".avif"}
 

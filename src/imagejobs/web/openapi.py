@@ -53,4 +53,4 @@ def _failures(path: str, operation: Mapping[str, Any]) -> Iterator[int]:
     if "{" in path or has_body:
         yield from (404, 500, 503)
     if has_body:
-        yield from (413, 415)
+        yield from (408, 413, 415)

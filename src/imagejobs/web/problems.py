@@ -23,6 +23,7 @@ STATUSES: Mapping[type[ImageJobsError], int] = {
     errors.PermissionDenied: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
+    errors.RequestTooSlow: 408,
     errors.InvalidTransition: 409,
     errors.InputsFull: 409,
     errors.BodyTooLarge: 413,
@@ -75,6 +76,8 @@ def _headers(error: ImageJobsError, status: int) -> dict[str, str]:
         headers["allow"] = error.allow
     if isinstance(error, errors.TooManyRequests):
         headers["retry-after"] = str(max(1, round(error.retry_after_seconds or 0)))
+    elif status == 408:
+        headers["connection"] = "close"
     elif status == 503:
         headers["retry-after"] = "2"
     return headers
@@ -106,6 +109,8 @@ def _from_http(request: Request, error: HTTPException) -> ImageJobsError:
             taken = (one for one in scopes if any(route.matches(one)[0] is Match.FULL for route in request.app.routes))
             allow = ", ".join(one["method"] for one in taken)
             return errors.MethodNotAllowed(f"This address does not take {request.method}; it takes {allow}.", allow)
+        case 408:
+            return errors.RequestTooSlow(error.detail)
         case 413:
             return errors.BodyTooLarge(error.detail)
         case _:
