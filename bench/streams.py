@@ -43,6 +43,7 @@ class Reader:
 async def started(stack: AsyncExitStack, dsn: str, root: Path, port: int) -> psutil.Process:
     """An API process of its own on that database, once it answers."""
     environment = {**os.environ, "DATABASE_URL": dsn, "IMAGEJOBS_DATA_DIR": str(root), "IMAGEJOBS_LOG_LEVEL": "error"}
+    environment["IMAGEJOBS_STREAMS_PER_CALLER"] = "0"
     words = [sys.executable, "-m", "imagejobs", "api", "--port", str(port)]
     child = await asyncio.create_subprocess_exec(*words, env=environment, cwd=root, stderr=asyncio.subprocess.DEVNULL)
 

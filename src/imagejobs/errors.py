@@ -8,7 +8,7 @@
     │  ├─ Unauthenticated                TokenExpired · TokenRefused
     │  ├─ PermissionDenied
     │  ├─ AddressRefused · AddressUnreachable · DownloadRejected
-    │  └─ BudgetExhausted · TooManyRequests
+    │  └─ BudgetExhausted · TooManyRequests · TooManyStreams
     ├─ ProviderError                     what a provider did, or did not do
     │  ├─ NoProviderConfigured · ModelUnavailable
     │  ├─ ProviderUnreachable · ProviderPaused          surely not sent
@@ -361,6 +361,10 @@ class DownloadRejected(RequestError, reason="download_rejected"):
 
 class TooManyRequests(StatedWait, RequestError, reason="too_many_requests", code=Code.RATE_LIMIT, retry=Retry.SNOOZE):
     """The caller is over a rate limit."""
+
+
+class TooManyStreams(TooManyRequests, reason="too_many_streams"):
+    """The caller streams or waits for as many jobs at once as it may."""
 
 
 def every_error() -> Iterator[type[ImageJobsError]]:

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
         300,
         ge=0,
     )
+    streams_per_caller: int = _setting(
+        "Streams and waiting requests of one caller at each API process; more are refused. 0: any number.", 500, ge=0
+    )
     staged_bytes_days: int = _setting("How long the bytes of a picture that could not be stored are kept.", 30, ge=1)
     input_max_bytes: int = _setting(
         "The largest input picture that is taken or fetched.", 20_971_520, ge=1024, le=67_108_864

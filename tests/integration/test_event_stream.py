@@ -3,11 +3,10 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -21,7 +20,6 @@ from imagejobs.db import news
 from imagejobs.db.pool import Database
 from imagejobs.errors import ProviderOverloaded
 from imagejobs.imaging import Decoder
-from imagejobs.web.api import streams
 from tests.support.providers import Scripted
 from tests.support.proxy import Cut, proxied
 from tests.support.serving import Serving, serving, told
@@ -262,25 +260,6 @@ async def test_a14_a_client_that_goes_away_leaves_nothing_behind(world: World, a
         await until_nobody_waits(world.deps.waiters)
 
 
-async def test_a14_a_reader_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_STALLED_SECONDS", 0.05)
-
-    async def written() -> AsyncIterator[str]:
-        while True:
-            yield "data: x\n\n"
-
-    async def receive() -> MutableMapping[str, Any]:
-        await asyncio.Event().wait()
-        return {}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.body":
-            await asyncio.Event().wait()
-
-    async with asyncio.timeout(SOON):
-        await streams.EventStream(written())({"type": "http"}, receive, send)
-
-
 async def test_a14_a_draining_server_sends_its_streams_and_waits_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "_DEAF_LOOK_SECONDS", 10 * SOON)
     deps = replace(world.deps, policy=replace(world.deps.policy, ping_seconds=10 * SOON))
@@ -296,6 +275,7 @@ async def test_a14_a_draining_server_sends_its_streams_and_waits_away(world: Wor
             assert [event async for event in events] == []
             assert (await waiting).json()["status"] == "queued"
             await api.task
+        assert not deps.waiters._taken
 
 
 async def test_prefer_wait_answers_when_the_job_is_finished_or_changed(world: World) -> None:

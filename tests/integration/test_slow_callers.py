@@ -6,13 +6,16 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
+from imagejobs.app.keys import create_key
 from imagejobs.cli import api as api_command
 from imagejobs.web.limits import BODY_SECONDS, HEAD_SECONDS, INPUT_SECONDS, STALLED_SECONDS, BoundedProtocol
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving, serving, told
 from tests.support.sockets import reset, until
 from tests.support.world import SOON, World
 
@@ -252,3 +255,67 @@ async def test_c20_this_is_no_proxy(api: Serving) -> None:
         async with calling(api) as caller:
             caller.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: evil.example\r\n\r\n")
             assert (await caller.rest()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.fixture
+async def narrow(world: World) -> AsyncIterator[tuple[World, Serving]]:
+    """An API that lets each caller follow two jobs at once, and looks often."""
+    policy = replace(world.deps.policy, streams_per_caller=2, ping_seconds=0.05)
+    deps = replace(world.deps, policy=policy)
+    async with serving(deps, world.client.headers) as opened:
+        yield replace(world, deps=deps), opened
+    assert not deps.waiters._taken
+    assert not deps.waiters.job_ids
+
+
+async def test_one_caller_streams_and_waits_for_few_jobs_at_once_and_others_have_their_own_places(
+    narrow: tuple[World, Serving],
+) -> None:
+    world, api = narrow
+    job_id = (await world.generate()).json()["jobId"]
+    path, wait = f"/api/images/jobs/{job_id}", {"prefer": "wait=60"}
+    other = {"authorization": f"Bearer {await create_key(world.deps.database, 'tests')}"}  # of the same name
+    async with asyncio.timeout(SOON), api.stream(job_id) as first:
+        events = told(first)
+        await anext(events)
+        waiting = asyncio.create_task(api.client.get(path, headers=wait))
+        await until(lambda: sum(world.deps.waiters._taken.values()) == 2)
+        async with api.stream(job_id) as refused:
+            document = httpx2.Response(200, content=await refused.aread()).json()
+        assert (refused.status_code, document["reason"], document["code"]) == (429, "too_many_streams", "RATE_LIMIT")
+        assert refused.headers["retry-after"] == "10"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (await api.client.get(path, headers=wait)).status_code == 429
+        assert (await api.client.get(path)).status_code == 200
+        assert (await api.client.get(path + "/events")).status_code == 200
+        async with api.stream(job_id, **other) as theirs:
+            await anext(told(theirs))
+        async with world.working():
+            assert (await waiting).json()["status"] == "completed"
+            assert [event async for event in events if event][-1]["kind"] == "job.completed"
+        assert (await api.client.get(path, headers=wait)).status_code == 200
+
+
+async def test_a_place_is_given_back_whenever_a_connection_is_cut(narrow: tuple[World, Serving]) -> None:
+    world, api = narrow
+    job_id = (await world.generate()).json()["jobId"]
+    ways = (b"/events HTTP/1.1\r\nAccept: text/event-stream\r\n", b" HTTP/1.1\r\nPrefer: wait=60\r\n")
+    for turn in range(12):
+        async with calling(api) as one, calling(api) as two:
+            for caller in (one, two):
+                caller.send(f"GET /api/images/jobs/{job_id}".encode() + ways[turn % 2] + key_of(world), b"Host: a", b"", b"")
+            await until(lambda: sum(world.deps.waiters._taken.values()) == 2)
+            if turn % 3:
+                one.writer.close()
+        await until(lambda: not world.deps.waiters._taken)
+
+
+async def test_a_place_is_given_back_when_the_database_goes(narrow: tuple[World, Serving]) -> None:
+    world, api = narrow
+    job_id = (await world.generate()).json()["jobId"]
+    async with asyncio.timeout(SOON):
+        waiting = asyncio.create_task(api.client.get(f"/api/images/jobs/{job_id}", headers={"prefer": "wait=60"}))
+        await until(lambda: bool(world.deps.waiters._taken))
+        await world.deps.database.close()
+        assert (await waiting).status_code == 503
+    await until(lambda: not world.deps.waiters._taken)

@@ -41,6 +41,7 @@ class Policy:
     stream_seconds: float = 600.0
     max_queued: int = 0
     max_queued_per_project: int = 0
+    streams_per_caller: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

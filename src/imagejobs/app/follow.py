@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias
 from uuid import UUID
 
@@ -34,7 +35,8 @@ async def await_job(
     Who loses the right to see the job while waiting is refused.
     """
     end = deps.clock.monotonic() + seconds
-    with deps.waiters.waiting(job_id) as news:
+    place = deps.waiters.place(caller, deps.policy.streams_per_caller) if seconds else nullcontext()
+    with place, deps.waiters.waiting(job_id) as news:
         while True:
             news.clear()
             view = await get_job(deps, caller, job_id)

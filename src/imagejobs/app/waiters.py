@@ -1,10 +1,16 @@
 """Who in this process waits for news of which job."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from imagejobs.domain.access import Caller
+from imagejobs.errors import TooManyStreams
+
+_AGAIN_SECONDS = 10.0
 
 
 @dataclass
@@ -16,6 +22,7 @@ class Waiters:
     untold: dict[UUID, None] = field(default_factory=dict)
     telling: asyncio.Task[None] | None = None
     _of: dict[UUID, set[asyncio.Event]] = field(default_factory=dict)
+    _taken: Counter[str] = field(default_factory=Counter)
 
     @property
     def job_ids(self) -> list[UUID]:
@@ -33,6 +40,20 @@ class Waiters:
             waiting.discard(event)
             if not waiting:
                 del self._of[job_id]
+
+    @contextmanager
+    def place(self, caller: Caller, most: int) -> Iterator[None]:
+        """A place of the caller's, while the block lasts; `TooManyStreams` where they have `most`, 0 for any number."""
+        name = caller.key_id or caller.name
+        if 0 < most <= self._taken[name]:
+            detail = f"You stream or wait for {most} jobs at once, as many as you may; end one, or come back later."
+            raise TooManyStreams(detail, _AGAIN_SECONDS)
+        self._taken[name] += 1
+        try:
+            yield
+        finally:
+            self._taken[name] -= 1
+            self._taken += Counter()  # forgets who has none
 
     def wake(self, job_ids: Iterable[UUID]) -> None:
         """Set the events of those who wait for one of the jobs."""

@@ -10,7 +10,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.follow import AskAgain
 from imagejobs.app.users import caller_of_user
 from imagejobs.domain.access import Caller
-from imagejobs.errors import TokenRefused
+from imagejobs.errors import MalformedRequest, TokenRefused
 from imagejobs.web.tokens import UserTokens
 
 bearer = HTTPBearer(
@@ -45,9 +45,11 @@ async def _proven(request: Request, token: str | None) -> Caller:
 
 
 def asking_again(request: Request) -> AskAgain:
-    """The same as `caller_of`, at any later time of a request that lasts."""
+    """The same as `caller_of`, at any later time of a request that lasts; refuses one whose client is gone."""
 
     async def ask_again() -> Caller:
+        if await request.is_disconnected():
+            raise MalformedRequest("The caller hung up.")
         return await caller_of(request, await bearer(request))
 
     return ask_again

@@ -132,7 +132,7 @@ async def read_events(
     """
     if wants_stream(request):
         seen = max(last_seen(request), after)
-        return stream_of(request, deps, await begin_following(deps, caller, _parsed(job_id), seen), seen)
+        return stream_of(request, deps, caller, await begin_following(deps, caller, _parsed(job_id), seen), seen)
     events = await job_events(deps, caller, _parsed(job_id), after)
     return _fresh(request, {"events": [event_json(event) for event in events]})
 

@@ -1,17 +1,17 @@
 """Server-sent events: one job, from any event on (WHATWG HTML, section 9.2)."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from imagejobs.app.deps import Deps
 from imagejobs.app.follow import follow_job
+from imagejobs.domain.access import Caller
 from imagejobs.domain.events import Event
 from imagejobs.domain.jobs import Job
 from imagejobs.errors import MalformedRequest
@@ -19,26 +19,22 @@ from imagejobs.web.api.answers import iso
 from imagejobs.web.auth import asking_again
 
 MEDIA_TYPE = "text/event-stream"
-_HEADERS = {"x-accel-buffering": "no"}
-_STALLED_SECONDS = 30.0
 _RETRY_MILLISECONDS = 1_000  # and up to twice as many more: those whom one process sends away do not come back at once
 _PING = ": ping\n\n"
 
 
 class EventStream(StreamingResponse):
-    """A stream whose reader must take something every half minute; one that does not is left."""
+    """A stream that has a place of its caller's while it lasts."""
 
     media_type = MEDIA_TYPE
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def bounded(message: Message) -> None:
-            async with asyncio.timeout(_STALLED_SECONDS):
-                await send(message)
+    def __init__(self, content: AsyncIterator[str], place: AbstractContextManager[None]) -> None:
+        super().__init__(content, headers={"x-accel-buffering": "no"})
+        self._place = place
 
-        try:
-            await super().__call__(scope, receive, bounded)
-        except TimeoutError:
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(HTTPException), self._place:  # a request whose body does not end in time ends its stream
+            await super().__call__(scope, receive, send)
 
 
 def wants_stream(request: Request) -> bool:
@@ -54,11 +50,12 @@ def last_seen(request: Request) -> int:
     return int(word)
 
 
-def stream_of(request: Request, deps: Deps, job: Job | None, after_seq: int) -> Response:
+def stream_of(request: Request, deps: Deps, caller: Caller, job: Job | None, after_seq: int) -> Response:
     """The job's events after `after_seq` as they come; 204 where none can come any more, so that clients stop asking."""
     if job is None:
         return Response(status_code=204)
-    return EventStream(_written(deps, follow_job(deps, asking_again(request), job, after_seq)), headers=_HEADERS)
+    batches = follow_job(deps, asking_again(request), job, after_seq)
+    return EventStream(_written(deps, batches), deps.waiters.place(caller, deps.policy.streams_per_caller))
 
 
 async def _written(deps: Deps, batches: AsyncGenerator[list[Event]]) -> AsyncIterator[str]:
