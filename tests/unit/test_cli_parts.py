@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from imagejobs.cli.api import most_connections
 from imagejobs.cli.console import printable
 from imagejobs.cli.exits import EXIT_CODES_HELP, ExitCode
 from imagejobs.cli.home import Home, Running
@@ -206,6 +208,14 @@ def test_a_client_that_vanished_is_noticed_some_time() -> None:
         listening.accept()[0] as accepted,
     ):
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.parametrize(
+    ("most_files", "expected"), [(1024, 924), (150, 75), (64, 32), (1_048_576, 1_048_476), (resource.RLIM_INFINITY, None)]
+)
+def test_some_clients_may_always_be_connected(most_files: int, expected: int | None) -> None:
+    """Where few files may be open, and where so many as one likes, which is a negative number."""
+    assert most_connections(most_files) == expected
 
 
 def test_a_host_that_is_not_ours_is_refused_in_words() -> None:

@@ -29,9 +29,7 @@ async def upload(deps: Deps, caller: Caller, project_id: str, body: AsyncIterato
         await require_project(deps, tx, caller, project_id)
     deps.known_projects.put(project_id, fact=True)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
-        async for (
-            chunk
-        ) in body:  # onto the disk, so that a slow sender holds no memory; its size and time are limited already
+        async for chunk in body:  # onto the disk, so that a slow sender holds no memory; whoever hands it over limits it
             file.write(chunk)
         async with deps.input_places:
             facts, data = await judged(deps, await asyncio.to_thread(_contents, file))

@@ -58,6 +58,11 @@ def api(
 _SPARED_FILES = 100  # for the database, pictures and uploads, however many connections there are
 
 
+def most_connections(most_files: int) -> int | None:
+    """How many clients may be connected at once, None for any number, where the process may open so many files."""
+    return None if most_files == resource.RLIM_INFINITY else max(most_files - _SPARED_FILES, most_files // 2)
+
+
 async def _serve(settings: Settings, listening: socket.socket, announce: Announcer) -> None:
     """Serve until SIGTERM or SIGINT; says where it listens and which routes there are (A13)."""
     loop = asyncio.get_running_loop()
@@ -89,7 +94,7 @@ class DrainingServer(uvicorn.Server):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=10,
-            limit_concurrency=resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARED_FILES,
+            limit_concurrency=most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         )
         super().__init__(config)
         self._waiters = waiters
