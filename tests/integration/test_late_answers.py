@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from imagejobs.app.staging import stage
 from imagejobs.app.sweep import sweep
 from imagejobs.db import budgets
 from imagejobs.db.budgets import BudgetPeriod, BudgetScope
 from imagejobs.db.pool import Database
-from imagejobs.domain.jobs import JobStatus, ResumeClass
-from imagejobs.errors import NoImageReturned, OutcomeUnknown, ProviderRejected
+from imagejobs.db.rows import value_from
+from imagejobs.domain.jobs import Attempt, JobStatus, ResumeClass
+from imagejobs.domain.money import Cost
+from imagejobs.errors import NoImageReturned, OutcomeUnknown, ProviderRejected, StorageRejected
 from imagejobs.imaging import Decoder
 from imagejobs.ports import Answer, Call, Submitted
+from imagejobs.storage.rehearsal import RehearsalStorage
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted
 from tests.support.world import SOON, World, open_world
@@ -128,6 +132,41 @@ async def test_s14_a_second_picture_of_a_completed_job_is_kept_for_a_look_and_ho
         assert await world.scalar("SELECT count(*) FROM imagejobs.staged_bytes") == kept
         world.deps.staging_room.require()
     assert "staging.filling" not in caplog.messages
+
+
+class Refusing(RehearsalStorage):
+    """Takes no picture, and will not."""
+
+    async def put(self, key: str, data: bytes, media_type: str) -> None:
+        raise StorageRejected(f"There is no bucket for the {len(data)} bytes of {media_type} at {key}.")
+
+
+async def comes_in_late(world: World, provider: Scripted, number: int) -> None:
+    """The answer to the attempt, which was paid for."""
+    async with world.deps.database.connection() as connection:
+        row = await connection.fetchrow("SELECT * FROM imagejobs.attempts WHERE number = $1", number)
+    provider.bill[f"late-{number}"] = PRICE
+    cost = Cost(micros=PRICE, price_version="1", estimated=False)
+    await stage(world.deps, value_from(Attempt, row), Answer(data=provider.data, media_type="image/png", cost=cost))
+
+
+async def test_p4_a_retry_takes_the_picture_that_was_being_stored_before_another_that_came_in_later(
+    shop: tuple[World, Scripted],
+) -> None:
+    world, provider = shop
+    provider.errors.extend([OutcomeUnknown("Lost."), OutcomeUnknown("Lost.")])
+    job_id = (await world.generate()).json()["jobId"]
+    await world.work_off(job_id)
+    await post(world, job_id, "retry")
+    await world.work_off(job_id)
+    await comes_in_late(world, provider, 1)
+    assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
+    full = replace(world, deps=replace(world.deps, storage=Refusing(world.deps.storage)))
+    assert (await full.work_off(job_id)).status is JobStatus.FAILED
+    await comes_in_late(world, provider, 2)
+    assert (await post(world, job_id, "retry"))["isPaidAlready"] is True
+    job = await world.work_off(job_id)
+    assert (job.status, job.cost_micros, len(provider.sends)) == (JobStatus.COMPLETED, 2 * PRICE, 2)
 
 
 async def test_p4_a_late_picture_that_nobody_came_back_for_goes_after_its_time(shop: tuple[World, Scripted]) -> None:

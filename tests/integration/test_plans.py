@@ -98,7 +98,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "what is kept no longer": lambda c: attempts.prune_staged_bytes(c, 30, 200),
     "free retry": lambda c: attempts.reopen(c, ID, ID),
     "staging told": condition.staging,
-    "refused picture": lambda c: attempts.refused_picture(c, ID, None),
+    "refused picture": lambda c: attempts.refused_picture(c, ID),
 }
 
 

@@ -10,12 +10,14 @@ import pytest
 
 from imagejobs.app.keys import create_key
 from imagejobs.app.sweep import sweep
+from imagejobs.db import access
 from imagejobs.db.pool import Database
-from imagejobs.domain.access import Scope
+from imagejobs.domain.access import Role, Scope
 from imagejobs.domain.jobs import JobStatus
 from imagejobs.imaging import Decoder, PictureFacts
 from tests.support.invariants import billed, broken_invariants
 from tests.support.providers import PRICE, Scripted, a_png
+from tests.support.tokens import as_user
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.database
@@ -120,7 +122,9 @@ class Watchful(Decoder):
         return await super().inspect(data)
 
 
-async def test_a12_another_tenants_refused_picture_is_not_looked_at(instance: Instance, small: Decoder) -> None:
+async def test_a12_a_refused_picture_is_not_looked_at_for_a_retry_that_is_not_made(
+    instance: Instance, small: Decoder, database: Database
+) -> None:
     async with instance.under(small) as world:
         job_id = await refused(world)
     watchful = Watchful(children=1)
@@ -129,3 +133,9 @@ async def test_a12_another_tenants_refused_picture_is_not_looked_at(instance: In
         headers = {"authorization": f"Bearer {key}"}
         answer = await world.client.post(f"/api/images/jobs/{job_id}/retry", headers=headers)
         assert (answer.status_code, watchful.given) == (404, 0)
+        async with database.transaction() as tx:
+            await access.put_member(tx, "film", "vera", Role.VIEWER)
+        answer = await world.client.post(f"/api/images/jobs/{job_id}/retry", headers=as_user("vera"))
+        assert (answer.status_code, watchful.given) == (403, 0)
+        answer = await world.client.post(f"/api/images/jobs/{job_id}/retry", json={"retryCount": 7})
+        assert (answer.status_code, watchful.given) == (409, 0)

@@ -11,7 +11,7 @@ from imagejobs.app.deps import Deps
 from imagejobs.app.news import tell
 from imagejobs.app.purchase import generation_request, reserve_again
 from imagejobs.app.visible import held, lock_visible
-from imagejobs.db import attempts, events, jobs, ledger
+from imagejobs.db import attempts, events, job_reads, jobs, ledger
 from imagejobs.domain.access import Caller, Operation, Scope
 from imagejobs.domain.fallback import models_of
 from imagejobs.domain.jobs import Job, JobStatus
@@ -37,7 +37,7 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
     gone; the job then stays failed.
     """
     caller.require(Scope.WRITE)
-    refused = await _taken_now(deps, caller, job_id)
+    refused = await _taken_now(deps, caller, job_id, retry_count)
     async with deps.database.transaction() as tx:
         job = await lock_visible(tx, caller, job_id, Operation.RETRY_JOB)
         if retry_count is not None and retry_count < job.retry_count:
@@ -59,10 +59,14 @@ async def retry_job(deps: Deps, caller: Caller, job_id: UUID, retry_count: int |
     return Retried(job=moved, told=told, is_replay=False)
 
 
-async def _taken_now(deps: Deps, caller: Caller, job_id: UUID) -> UUID | None:
-    """The purchase whose picture was refused and would be taken now: the limit is higher, or this version knows more."""
+async def _taken_now(deps: Deps, caller: Caller, job_id: UUID, retry_count: int | None) -> UUID | None:
+    """The purchase whose picture was refused and would be taken now; nothing is looked at for a retry that is not made."""
     async with deps.database.connection() as connection:
-        attempt_id = await attempts.refused_picture(connection, job_id, caller.project_ids)
+        job = await job_reads.by_id(connection, job_id)
+        if job is None or not caller.sees(job.project_id) or retry_count not in (None, job.retry_count):
+            return None
+        caller.require_allowed(job.project_id, Operation.RETRY_JOB)
+        attempt_id = await attempts.refused_picture(connection, job_id)
     if attempt_id is None:
         return None
     async with deps.input_places:

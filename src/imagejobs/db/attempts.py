@@ -1,6 +1,5 @@
 """The attempt rows: one purchase each, moved stage by stage; and the raw bytes that a purchase brought."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -62,21 +61,17 @@ async def reopen(tx: Transaction, job_id: UUID, refused: UUID | None = None) -> 
     row = await tx.fetchrow(
         "UPDATE imagejobs.attempts SET outcome = NULL, closed_at = NULL WHERE id = ("  # noqa: S608
         f"SELECT attempt_id {_STAGED} job.id = $1 AND ({_STORABLE} OR attempt.id = $2) "
-        "ORDER BY attempt.id = $2, number DESC LIMIT 1) RETURNING *",
+        "ORDER BY outcome IS NOT NULL, attempt.id = $2, number DESC LIMIT 1) RETURNING *",
         job_id,
         refused,
     )
     return None if row is None else value_from(Attempt, row)
 
 
-async def refused_picture(connection: Connection, job_id: UUID, project_ids: Collection[str] | None) -> UUID | None:
-    """The newest purchase of the failed job, one of these projects, that brought bytes which were no picture to us."""
-    found: UUID | None = await connection.fetchval(
-        f"SELECT attempt.id {_STAGED} job.id = $1 AND status = 'failed' AND outcome = 'failed' "
-        "AND ($2::text[] IS NULL OR project_id = ANY($2)) ORDER BY number DESC LIMIT 1",
-        job_id,
-        project_ids,
-    )
+async def refused_picture(connection: Connection, job_id: UUID) -> UUID | None:
+    """The newest purchase of the failed job that brought bytes which were no picture to us."""
+    failed = f"{_STAGED} job.id = $1 AND status = 'failed' AND outcome = 'failed'"
+    found: UUID | None = await connection.fetchval(f"SELECT attempt.id {failed} ORDER BY number DESC LIMIT 1", job_id)
     return found
 
 
