@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from imagejobs.db.pool import Database
+from imagejobs.engine import pgq
 from imagejobs.engine.pgq import EngineOptions, PgqEngine
 from imagejobs.ports import Message
 from tests.support.proxy import Cut, proxied
@@ -192,9 +193,10 @@ async def test_stop_finishes_what_is_in_hand_and_takes_nothing_new(dsn: str, dat
 
 
 async def test_what_a_question_on_its_way_brings_after_the_stop_goes_back_into_the_queue(
-    dsn: str, database: Database
+    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue is locked, so that the reader's first question stands still while the worker is told to stop."""
+    monkeypatch.setattr(pgq, "_STATEMENT_SECONDS", SOON)
     made, inbox, stop = engine(dsn), Inbox(), asyncio.Event()
     inbox.release.set()
     await send(database, made, Message(job_id=uuid4(), delivery_no=1, lane="sketch"))
@@ -211,8 +213,11 @@ async def test_what_a_question_on_its_way_brings_after_the_stop_goes_back_into_t
     assert await left(database) == 0
 
 
-async def test_what_cannot_be_given_back_at_the_stop_is_handed_on_and_not_deleted(dsn: str, database: Database) -> None:
+async def test_what_cannot_be_given_back_at_the_stop_is_handed_on_and_not_deleted(
+    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The database restarts while the worker stops: PgQueuer would delete the message, and the job wait for a sweep."""
+    monkeypatch.setattr(pgq, "_STATEMENT_SECONDS", SOON)
     inbox, stop = Inbox(), asyncio.Event()
     inbox.release.set()
     await send(database, engine(dsn), Message(job_id=(job := uuid4()), delivery_no=1, lane="sketch"))
@@ -327,6 +332,7 @@ async def test_prune_drops_the_log_that_the_engine_never_drops(dsn: str, databas
 
 DOOMED = """
 import asyncio, sys, uuid
+from imagejobs.engine import pgq
 from imagejobs.engine.pgq import EngineOptions, PgqEngine
 
 async def main():

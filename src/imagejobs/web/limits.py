@@ -65,6 +65,7 @@ def _bounded(receive: Receive, seconds: float, most_bytes: int, error: BodyTooLa
 MAX_HEAD_BYTES = 65_536
 HEAD_SECONDS = 15.0
 STALLED_SECONDS = 60.0
+_MOST_DECLINES = 8  # within one reading, for each copies what is behind it
 
 
 def _patience(latest: RequestResponseCycle | None) -> float:
@@ -80,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
     And on clients that let it wait, see `hang_up_if_late`. An offer of another protocol is declined as if it were not made.
     """
 
-    _idle_bytes = 0
+    _idle_bytes = _declines = 0
     _unsent_bytes = math.inf
     _taken_at = _since = 0.0
     _awaited: tuple[RequestResponseCycle | None, float] | None = None
@@ -118,11 +119,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _decline(self, rest: bytes) -> None:
         """Read the request again without its offer; the parser took what follows for another protocol's."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
-        if method == b"CONNECT":
-            self.send_400_response("This is no proxy.")
+        if method == b"CONNECT" or self._declines == _MOST_DECLINES:
+            self.send_400_response("This is no proxy." if method == b"CONNECT" else "Too many offers of another protocol.")
             return
         lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self._declines += 1
         self.data_received(b"\r\n".join([b"%b %b HTTP/%b" % (method, self.url, version), *lines, b"", rest]))
+        self._declines -= 1
 
     def on_message_begin(self) -> None:
         self._idle_bytes = 0
