@@ -72,7 +72,7 @@ def settings_page() -> str:
         [
             "# Settings\n\n",
             "Read once, at start, from the environment and from a file `.env` in the working directory; the environment\n",
-            "wins. An empty value counts as unset. What cannot work is refused at start, every problem at once, with exit\n",
+            "wins. An empty value counts as unset. What cannot work is refused at start, kind by kind, with exit\n",
             "code 78.\n\n",
             table(["variable", "default", "meaning"], [row for name, row in rows.items() if not is_for_tests[name]]),
             "\n## Providers\n\nTheir settings follow a pattern, so that a new provider needs no new code here.\n\n",
@@ -269,7 +269,8 @@ def _problems() -> str:
     example: ImageJobsError = errors.InvalidField("width", "must be at most 16384.")
     body = json.dumps(json.loads(bytes(problem(example).body)), indent=2)
     return (
-        "Every failure is a problem document (RFC 9457), `application/problem+json`. `detail` is a sentence for a\n"
+        "Every failure is a problem document (RFC 9457), `application/problem+json`, but that of a request which is no\n"
+        "HTTP (400, a line of text). `detail` is a sentence for a\n"
         "person, with the next step; programs decide on `code` and `reason`. `error` repeats it for callers that read\n"
         "that member.\n\n" + table(["status", "code", "reason"], rows) + f"\n```json\n{body}\n```\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, AliasGenerator, Field, ValidationError, field_validator
+from pydantic import AliasChoices, AliasGenerator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from imagejobs.errors import ConfigurationError
@@ -190,15 +190,15 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
-        return value
+        texts = value.split(",") if isinstance(value, str) else None
+        return value if texts is None else tuple(text.strip().rstrip("/") for text in texts if text.strip())
 
     @field_validator("public_url", "storage_public_url", "direct_database_url", "url")
     @classmethod
-    def _an_address(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"[a-z]+://[^/]", value):
-            raise ValueError("must be a whole address, with http://, https:// or postgresql:// before it")
+    def _an_address(cls, value: str | None, field: ValidationInfo) -> str | None:
+        schemes = ("postgresql", "postgres") if field.field_name == "direct_database_url" else ("http", "https")
+        if value is not None and not re.match(rf"({'|'.join(schemes)})://[^/]", value):
+            raise ValueError(f"must be a whole address, with {' or '.join(f'{scheme}://' for scheme in schemes)} before it")
         return value
 
     @field_validator("cors_origins")

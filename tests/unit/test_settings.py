@@ -54,6 +54,9 @@ def test_d1_the_port_is_3001_unless_said_otherwise_and_an_empty_value_says_nothi
         ("IMAGEJOBS_SWEEP_SECONDS", "soon", "^IMAGEJOBS_SWEEP_SECONDS: must be a number.$"),
         ("IMAGEJOBS_LOG_LEVEL", "loud", "debug, info"),
         ("IMAGEJOBS_CONCURRENCY", "0", "CONCURRENCY"),
+        ("IMAGEJOBS_PUBLIC_URL", "postgresql://host/x", "^IMAGEJOBS_PUBLIC_URL: .*, with http:// or https:// before it.$"),
+        ("IMAGEJOBS_URL", "host/x", "^IMAGEJOBS_URL: .*, with http:// or https:// before it.$"),
+        ("IMAGEJOBS_DIRECT_DATABASE_URL", "https://host/x", "with postgresql:// or postgres:// before it"),
     ],
 )
 def test_d1_what_cannot_be_used_is_named(

@@ -4,7 +4,7 @@ import re
 
 from imagejobs.settings import Settings, variable_of
 
-_SUPABASE = "Supabase shows it under Project Settings → API Keys"
+_SUPABASE = "Supabase shows it under Project Settings, the address at Data API, the keys at API Keys"
 _GOOGLE = "Google AI Studio makes one"
 _BANANA = "the service of NANO_BANANA_API_URL gives one"
 _WHERE = {
